@@ -1,0 +1,93 @@
+"""cellwright: neural networks for single-cell omics under one small contract, with the honest comparison built in.
+
+The public names are listed in `_WHERE`; each is imported when it is first used, so `import cellwright` loads neither torch
+nor scanpy.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    # data
+    "open_data": "data.open",
+    "Schema": "core.schema",
+    "Split": "data.split",
+    "random_split": "data.split",
+    "stratified_split": "data.split",
+    "held_out_batch_split": "data.split",
+    "held_out_combination_split": "data.split",
+    "Sequential": "data.plan",
+    "Shuffled": "data.plan",
+    "Weighted": "data.plan",
+    "ClassBalanced": "data.plan",
+    "PreprocessOptions": "data.preprocess",
+    "preprocess": "data.preprocess",
+    "SimulateOptions": "data.simulate",
+    "simulate": "data.simulate",
+    "CATALOGUE": "data.catalogue",
+    "load": "data.catalogue",
+    # models
+    "MODELS": "models",
+    "Model": "models.model",
+    "build": "models",
+    "Autoencoder": "models.autoencoder",
+    "AutoencoderOptions": "models.autoencoder",
+    "PCA": "models.pca",
+    "PCAOptions": "models.pca",
+    "VAE": "models.vae",
+    "VAEOptions": "models.vae",
+    "LIKELIHOODS": "likelihoods",
+    "Bernoulli": "likelihoods.bernoulli",
+    "Gaussian": "likelihoods.gaussian",
+    "NegativeBinomial": "likelihoods.negative_binomial",
+    "Poisson": "likelihoods.poisson",
+    "ZINB": "likelihoods.zinb",
+    # training
+    "FitOptions": "train.options",
+    "History": "train.history",
+    "fit": "train.fit",
+    "load_run": "train.saved",
+    "save_run": "train.saved",
+    "Run": "run",
+    # tasks
+    "ClusterOptions": "tasks.cluster",
+    "cluster": "tasks.cluster",
+    "composition": "tasks.composition",
+    "embed": "tasks.embed",
+    "markers": "tasks.markers",
+    "reduce": "tasks.reduce",
+    "score": "tasks.score",
+    "METRICS": "metrics",
+    # many runs
+    "CompareOptions": "study.compare",
+    "compare": "study.compare",
+    "report": "report.page",
+    # errors
+    "AbilityError": "errors",
+    "CellwrightError": "errors",
+    "DataError": "errors",
+    "DataFileError": "errors",
+    "Interrupted": "train.interrupt",
+    "MissingKey": "errors",
+    "OptionError": "errors",
+    "RunError": "errors",
+    "SchemaMismatch": "errors",
+    "TrainingDiverged": "errors",
+    "UnsuitableValues": "errors",
+}
+
+__all__ = ["__version__", *_WHERE]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'cellwright' has no attribute {name!r}")
+    value = getattr(import_module(f"cellwright.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The nouns that every room may know: options, schema, minibatch, objective, abilities."""

@@ -1,0 +1,150 @@
+"""Minibatch: the cells of one step, as tensors; SparseRows: their values, sparse from file to device.
+
+CSR rows (values, columns, row starts) --matmul--> (n_obs, n_hidden), without a dense (n_obs, n_vars) in between
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """Rows of a cells x features matrix: CSR, or dense where the data are (proteins, bulk, embeddings).
+
+    `values (nnz,)`, `columns (nnz,)`, `starts (n_obs + 1,)`; a dense block has `values (n_obs, n_vars)` and no `columns`.
+    """
+
+    values: Tensor
+    columns: Tensor | None
+    starts: Tensor | None
+    n_vars: int
+
+    @classmethod
+    def of(cls, matrix: "sparse.csr_matrix | sparse.csr_array | np.ndarray") -> "SparseRows":
+        """From SciPy CSR or a dense array; the values become float32."""
+        if isinstance(matrix, np.ndarray):
+            return cls(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32)), None, None, matrix.shape[1])
+        values = torch.from_numpy(matrix.data.astype(np.float32, copy=False))
+        columns = torch.from_numpy(matrix.indices.astype(np.int64, copy=False))
+        starts = torch.from_numpy(matrix.indptr.astype(np.int64, copy=False))
+        return cls(values, columns, starts, matrix.shape[1])
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the block is dense."""
+        return self.columns is None
+
+    @property
+    def n_obs(self) -> int:
+        """How many cells."""
+        return self.values.shape[0] if self.starts is None else self.starts.shape[0] - 1
+
+    @property
+    def row_of_value(self) -> Int[Tensor, " nnz"]:
+        """The row of each stored value of a sparse block."""
+        assert self.starts is not None, "a dense block has no stored positions"
+        counts = self.starts.diff()
+        return torch.repeat_interleave(torch.arange(self.n_obs, device=counts.device), counts)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "SparseRows":
+        """Apply a function that keeps zero at zero (log1p, sign) to the stored values."""
+        return replace(self, values=function(self.values))
+
+    def keep(self, wanted: Callable[[Tensor, Tensor], Tensor]) -> "SparseRows":
+        """Set values to zero except where `wanted(row, column)`, a boolean per value, holds."""
+        if self.columns is None:
+            rows = torch.arange(self.n_obs, device=self.values.device)[:, None]
+            kept = wanted(rows, torch.arange(self.n_vars, device=self.values.device))
+        else:
+            kept = wanted(self.row_of_value, self.columns)
+        return replace(self, values=self.values * kept)
+
+    def scale_rows(self, factor: Float[Tensor, " n_obs"]) -> "SparseRows":
+        """Multiply each row by its factor."""
+        if self.is_dense:
+            return replace(self, values=self.values * factor[:, None])
+        return replace(self, values=self.values * factor[self.row_of_value])
+
+    def sum_rows(self) -> Float[Tensor, " n_obs"]:
+        """The sum of each row."""
+        return self.sum_by_row(self.values)
+
+    def sum_by_row(self, values: Tensor) -> Float[Tensor, " n_obs"]:
+        """Sum by row numbers that stand one to one with `self.values`."""
+        if self.is_dense:
+            return values.sum(dim=1)
+        return values.new_zeros(self.n_obs).index_add(0, self.row_of_value, values)
+
+    def gather(self, matrix: Float[Tensor, "n_obs n_vars"]) -> Tensor:
+        """The entries of a dense matrix at the stored positions."""
+        return matrix if self.columns is None else matrix[self.row_of_value, self.columns]
+
+    def gather_columns(self, vector: Float[Tensor, " n_vars"]) -> Tensor:
+        """The entries of a per-feature vector at the stored positions."""
+        return vector.expand(self.n_obs, -1) if self.columns is None else vector[self.columns]
+
+    def dense(self) -> Float[Tensor, "n_obs n_vars"]:
+        """The block as a dense matrix; memory is n_obs * n_vars * 4 bytes."""
+        if self.columns is None:
+            return self.values
+        out = self.values.new_zeros(self.n_obs, self.n_vars)
+        return out.index_put((self.row_of_value, self.columns), self.values)
+
+    def matmul(self, weight: Float[Tensor, "n_vars n_out"]) -> Float[Tensor, "n_obs n_out"]:
+        """`self @ weight`, differentiable in the weight."""
+        if self.columns is None or self.starts is None:
+            return self.values @ weight
+        return functional.embedding_bag(
+            self.columns, weight, self.starts, mode="sum", per_sample_weights=self.values, include_last_offset=True
+        )
+
+    def to(self, device: torch.device) -> "SparseRows":
+        """The same rows on another device."""
+        columns = None if self.columns is None else self.columns.to(device, non_blocking=True)
+        starts = None if self.starts is None else self.starts.to(device, non_blocking=True)
+        return SparseRows(self.values.to(device, non_blocking=True), columns, starts, self.n_vars)
+
+
+@dataclass(frozen=True, eq=False)
+class Minibatch:
+    """The cells of one step. A code of -1 means: not labelled, or a category that the schema does not know."""
+
+    views: Mapping[str, SparseRows]  # by modality
+    present: Bool[Tensor, "n_obs n_modalities"]  # which modalities were measured on a cell: absent is not zero
+    batch: Int[Tensor, " n_obs"]
+    label: Int[Tensor, " n_obs"]
+    condition: Int[Tensor, " n_obs"]
+    time: Float[Tensor, " n_obs"]  # NaN where unknown
+    covariates: Float[Tensor, "n_obs n_covariates"]
+    weight: Float[Tensor, " n_obs"]  # of a cell in the loss
+    rows: Int[Tensor, " n_obs"]  # position in the source
+
+    @property
+    def x(self) -> SparseRows:
+        """The values of the first modality."""
+        return next(iter(self.views.values()))
+
+    @property
+    def n_obs(self) -> int:
+        """How many cells."""
+        return self.rows.shape[0]
+
+    @property
+    def library(self) -> Float[Tensor, "n_obs 1"]:
+        """A cell's total over the first modality's features."""
+        return self.x.sum_rows()[:, None]
+
+    def to(self, device: torch.device) -> "Minibatch":
+        """The same cells on another device."""
+        moved = {name: rows.to(device) for name, rows in self.views.items()}
+        tensors = {
+            f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self) if f.name != "views"
+        }
+        return Minibatch(views=moved, **tensors)

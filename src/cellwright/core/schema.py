@@ -1,0 +1,92 @@
+"""Schema: all that data tells a model. Frozen, JSON, no files and no tensors in it."""
+
+from collections.abc import Iterable
+
+from pydantic import Field, model_validator
+
+from cellwright.core.options import Options
+from cellwright.errors import DataError
+
+
+class Categories(Options):
+    """A categorical column of `obs`: its key and its categories in code order."""
+
+    key: str
+    values: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """How many categories there are."""
+        return len(self.values)
+
+
+class Covariate(Options):
+    """A further column of `obs` that the decoder is given: categorical (`values`) or continuous (`values` is None)."""
+
+    key: str
+    values: tuple[str, ...] | None = None
+
+    @property
+    def width(self) -> int:
+        """Columns that it takes in `Minibatch.covariates`: one per category, or one number."""
+        return 1 if self.values is None else len(self.values)
+
+
+class Schema(Options):
+    """Feature names per modality, and the categories of batch, label and condition.
+
+    A model is built from it, a saved run holds it as `schema.json`, and new cells are matched to it by name.
+    """
+
+    features: dict[str, tuple[str, ...]] = Field(description="feature names, by modality")
+    batch: Categories | None = None
+    label: Categories | None = None
+    condition: Categories | None = None
+    time: str | None = None
+    covariates: tuple[Covariate, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Schema":
+        for modality, names in self.features.items():
+            if twice := repeated(names):
+                raise DataError(
+                    f"the features of {modality!r} must have unique names; {len(twice)} are repeated "
+                    f"({', '.join(twice[:5])}). Call adata.var_names_make_unique() first."
+                )
+        return self
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities in order; the first is the one that single-modality models read."""
+        return tuple(self.features)
+
+    @property
+    def var_names(self) -> tuple[str, ...]:
+        """The first modality's feature names."""
+        return self.features[self.modalities[0]]
+
+    @property
+    def n_vars(self) -> int:
+        """How many features the first modality has."""
+        return len(self.var_names)
+
+    @property
+    def n_batch(self) -> int:
+        """How many experimental batches there are; 1 without a batch key."""
+        return self.batch.n if self.batch else 1
+
+    @property
+    def n_labels(self) -> int:
+        """How many labels there are; 0 without a label key."""
+        return self.label.n if self.label else 0
+
+    @property
+    def n_covariates(self) -> int:
+        """Width of `Minibatch.covariates`."""
+        return sum(covariate.width for covariate in self.covariates)
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once, in the order in which they are repeated."""
+    seen: set[str] = set()
+    return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]

@@ -1,0 +1,12 @@
+"""Support: which values a model can use. Each is a subset of the one before it: real > non_negative > counts > binary."""
+
+from enum import IntEnum
+
+
+class Support(IntEnum):
+    """Values are `real` (any finite number), `non_negative`, `counts` (non-negative integers) or `binary` (0 or 1)."""
+
+    real = 0
+    non_negative = 1
+    counts = 2
+    binary = 3

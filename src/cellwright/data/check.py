@@ -1,0 +1,93 @@
+"""Checks of values before a model sees them: every value is looked at, in order, none is sampled.
+
+    source, support -> nothing, or `UnsuitableValues` with matrix, value, cell, feature and remedy
+
+A likelihood on the wrong values trains without complaint and answers wrongly; so these run before the first step.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+
+from cellwright.core.support import Support
+from cellwright.data.source import Matrix, StoredSource
+from cellwright.errors import UnsuitableValues
+
+_ROWS_AT_ONCE = 4096
+_NEEDS = {
+    Support.real: "finite numbers",
+    Support.non_negative: "numbers that are not negative",
+    Support.counts: "non-negative integers",
+    Support.binary: "only 0 and 1",
+}
+_REMEDIES = {
+    Support.non_negative: "give a layer without negative values, or choose likelihood='gaussian'",
+    Support.counts: "give the layer that holds raw counts, or choose likelihood='gaussian'",
+    Support.binary: "make a layer of (X > 0), or choose a likelihood for counts",
+}
+
+
+def check_values(source: StoredSource, support: Support, wanted_by: str, modality: str | None = None) -> None:
+    """Refuse values outside `support`, which `wanted_by` (`negative_binomial`) needs, in one modality (default: first).
+
+    Raises `UnsuitableValues` about the first such value.
+    """
+    modality = modality or source.schema.modalities[0]
+    for start, block in _blocks(source, modality):
+        bad = _outside(block if isinstance(block, np.ndarray) else block.data, support)
+        if bad.any():
+            row, column = _first(block, bad)
+            value = float(block[row, column])
+            cell, feature = source.annotation.obs.index[start + row], source.schema.features[modality][column]
+            raise UnsuitableValues(
+                f"{source.stores[modality].where} holds {value:.7g} (cell {cell!r}, feature {feature!r}): "
+                f"{wanted_by} needs {_needs_and_remedy(value, support)}."
+            )
+
+
+def check_cells_have_counts(source: StoredSource, wanted_by: str, modality: str | None = None) -> None:
+    """Refuse cells whose total over the schema's features is zero: their library would be zero.
+
+    A cell on which the modality was not measured is left out. Raises `UnsuitableValues` with how many there are.
+    """
+    modality = modality or source.schema.modalities[0]
+    totals = np.concatenate([np.asarray(block.sum(axis=1)).ravel() for _, block in _blocks(source, modality)])
+    measured = source.row_of[modality] >= 0 if modality in source.row_of else np.ones(len(totals), dtype=bool)
+    empty = source.annotation.obs.index[(totals == 0) & measured]
+    if len(empty):
+        some = ", ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
+        raise UnsuitableValues(
+            f"{source.stores[modality].where} has {len(empty)} cells without a count ({some}): {wanted_by} needs "
+            "cells with a total above zero; filter them, e.g. scanpy.pp.filter_cells(adata, min_counts=1)."
+        )
+
+
+def _blocks(source: StoredSource, modality: str) -> Iterator[tuple[int, Matrix]]:
+    for start in range(0, source.n_obs, _ROWS_AT_ONCE):
+        yield start, source.read(modality, np.arange(start, min(start + _ROWS_AT_ONCE, source.n_obs)))
+
+
+def _outside(values: np.ndarray, support: Support) -> np.ndarray:
+    bad = ~np.isfinite(values)
+    if support >= Support.non_negative:
+        bad |= values < 0
+    if support >= Support.counts:
+        bad |= values != np.floor(values)
+    if support >= Support.binary:
+        bad |= values > 1
+    return bad
+
+
+def _first(block: Matrix, bad: np.ndarray) -> tuple[int, int]:
+    """Row and column of the first value that is bad."""
+    first = int(bad.argmax())
+    if isinstance(block, sparse.csr_matrix):
+        return int(np.searchsorted(block.indptr, first, side="right")) - 1, int(block.indices[first])
+    return divmod(first, bad.shape[1])
+
+
+def _needs_and_remedy(value: float, support: Support) -> str:
+    if not np.isfinite(value):
+        return f"{_NEEDS[Support.real]}; fill such values, or leave their cells or features out"
+    return f"{_NEEDS[support]}; {_REMEDIES[support]}"

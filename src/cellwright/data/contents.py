@@ -1,0 +1,172 @@
+"""Contents: what an AnnData, a MuData or a file holds, as tables under their modality's name. Nothing is converted yet.
+
+    AnnData | MuData | HDF5 or zarr group -> Contents(obs, {modality: Table})
+
+A table's matrix is an array, a SciPy matrix, or an array or group on disk; a store is made of it later.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from anndata import AnnData
+from anndata.io import read_elem
+from mudata import MuData
+
+from cellwright.core.schema import repeated
+from cellwright.data.stored import StoredGroup
+from cellwright.errors import DataError, DataFileError, MissingKey
+
+ONLY_MODALITY = "X"  # what the one modality of an AnnData is called where the caller does not say
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One modality: its cells and features by name, and its matrix wherever it lies."""
+
+    obs: pd.DataFrame
+    var_names: tuple[str, ...]
+    matrix: object
+    where: str  # how errors name the matrix
+
+    def __post_init__(self) -> None:
+        _refuse_unusable_cells(self.obs, self.where)
+        if twice := repeated(self.var_names):
+            raise DataError(
+                f"the features of {self.where} must have unique names; {len(twice)} are repeated "
+                f"({', '.join(twice[:5])}). Call adata.var_names_make_unique() first."
+            )
+        if not self.var_names:
+            raise DataError(f"{self.where} must have at least one feature; it has none. Check how they were filtered.")
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All cells with their annotation, and one table per modality; `origin` is the file's name, or `memory`."""
+
+    obs: pd.DataFrame
+    tables: Mapping[str, Table]
+    origin: str
+
+    def __post_init__(self) -> None:
+        _refuse_unusable_cells(self.obs, self.origin)
+
+
+def of_anndata(adata: AnnData, layer: str | None, modality: str | None, origin: str) -> Contents:
+    """The contents of an AnnData."""
+    table = _table_of_anndata(adata, layer, "")
+    return Contents(table.obs, {modality or ONLY_MODALITY: table}, origin)
+
+
+def of_mudata(mdata: MuData, layer: str | None, modality: str | None, origin: str) -> Contents:
+    """The contents of a MuData, or of its one modality."""
+    _refuse_shared_features(mdata.axis, origin)
+    names = _chosen(list(mdata.mod), modality)
+    tables = {name: _table_of_anndata(mdata.mod[name], layer, name) for name in names}
+    return _joined(mdata.obs, tables, modality, origin)
+
+
+def of_group(group: StoredGroup, layer: str | None, modality: str | None, origin: str) -> Contents:
+    """The contents of an HDF5 file or zarr folder that AnnData or MuData wrote."""
+    if "mod" not in group:
+        table = _table_of_group(group, layer, "", origin)
+        return Contents(table.obs, {modality or ONLY_MODALITY: table}, origin)
+    _refuse_shared_features(group.attrs.get("axis", 0), origin)
+    modalities = group["mod"]
+    # the order of the names in the file is alphabetical; the MuData's own stands in this attribute
+    names = _chosen([str(name) for name in modalities.attrs.get("mod-order", list(modalities))], modality)
+    tables = {name: _table_of_group(modalities[name], layer, name, origin) for name in names}
+    return _joined(_frame(group, "obs", origin), tables, modality, origin)
+
+
+def _table_of_anndata(adata: AnnData, layer: str | None, modality: str) -> Table:
+    matrix = _x(adata) if layer is None else _layer(adata.layers, layer)
+    return _table(adata.obs, adata.var_names, matrix, layer, modality)
+
+
+def _x(adata: AnnData) -> object:
+    if adata.isbacked and not adata.is_view:
+        if not adata.file.is_open:
+            adata.file.open()
+        # the item on disk itself; `adata.X` is a wrapper around it
+        return adata.file["X"]
+    return adata.X
+
+
+def _table_of_group(group: StoredGroup, layer: str | None, modality: str, origin: str) -> Table:
+    obs, var = _frame(group, "obs", origin), _frame(group, "var", origin)
+    return _table(obs, var.index, _matrix(group, layer), layer, modality)
+
+
+def _matrix(group: StoredGroup, layer: str | None) -> object:
+    if layer is None:
+        return group.get("X")
+    layers = group.get("layers")
+    return _layer({} if layers is None else layers, layer)
+
+
+def _table(obs: pd.DataFrame, var_names: pd.Index, matrix: object, layer: str | None, modality: str) -> Table:
+    where = ("X" if layer is None else f"layers[{layer!r}]") + (f" of {modality!r}" if modality else "")
+    if matrix is None:
+        raise DataError(f"{where} must hold the values; it is empty. Name the layer that holds them: layer=...")
+    obs = obs.set_axis(obs.index.astype(str), axis="index")
+    return Table(obs, tuple(map(str, var_names)), matrix, where)
+
+
+def _layer(layers: Mapping[str, object] | StoredGroup, layer: str) -> object:
+    if layer not in layers:
+        raise MissingKey.of("layers", layer, "layer", layers)
+    return layers[layer]
+
+
+def _frame(group: StoredGroup, name: str, origin: str) -> pd.DataFrame:
+    if name not in group:
+        raise DataFileError(f"{origin} must be written by AnnData or MuData; it has no {name!r}. Give another file.")
+    frame = read_elem(group[name])
+    if not isinstance(frame, pd.DataFrame):
+        raise DataFileError(
+            f"{name!r} of {origin} must be a data frame; it is {type(frame).__name__}, as anndata before 0.7 wrote it. "
+            "Read the file with anndata.read_h5ad and write it again."
+        )
+    return frame
+
+
+def _chosen(names: list[str], modality: str | None) -> list[str]:
+    if modality is not None and modality not in names:
+        raise MissingKey.of("the MuData", modality, "modality", names)
+    return names if modality is None else [modality]
+
+
+def _refuse_shared_features(axis: int, origin: str) -> None:
+    if axis != 0:
+        raise DataError(
+            f"the modalities of {origin} must share cells (axis 0); they share features. Open one: mdata['name']."
+        )
+
+
+def _refuse_unusable_cells(obs: pd.DataFrame, what: str) -> None:
+    if not len(obs):
+        raise DataError(f"{what} must have at least one cell; it has none. Check how they were filtered.")
+    if not obs.index.is_unique:
+        twice = obs.index[obs.index.duplicated()].unique()
+        raise DataError(
+            f"the cells of {what} must have unique names, for results are matched by name; {len(twice)} are "
+            f"repeated ({', '.join(map(str, twice[:5]))}). Call adata.obs_names_make_unique() first."
+        )
+
+
+def _joined(obs: pd.DataFrame, tables: Mapping[str, Table], modality: str | None, origin: str) -> Contents:
+    """Joint annotation: the MuData's own columns, then those of a modality as `rna:cell_type`.
+
+    One modality alone has its own cells in its own order, and its columns are known without the prefix too.
+    """
+    if modality is not None:
+        own = tables[modality].obs
+        obs = _with_columns(obs.reindex(own.index), {str(column): own[column] for column in own})
+    prefixed = {f"{name}:{column}": table.obs[column] for name, table in tables.items() for column in table.obs}
+    return Contents(_with_columns(obs, prefixed), tables, origin)
+
+
+def _with_columns(obs: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:
+    new = {key: column.reindex(obs.index) for key, column in columns.items() if key not in obs}
+    return pd.concat([obs, pd.DataFrame(new, index=obs.index)], axis="columns")

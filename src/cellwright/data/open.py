@@ -1,0 +1,149 @@
+"""open_data: an AnnData, a MuData or a path becomes a source of minibatches.
+
+    data -> Contents (tables as they lie) -> one Store per modality -> StoredSource(schema, stores, annotation)
+
+With a `schema` (a saved run on new cells) features and categories are matched to it by name; else it is made here.
+"""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+from anndata import AnnData
+from anndata.io import read_elem
+from mudata import MuData
+
+from cellwright.core.schema import Schema
+from cellwright.data import contents
+from cellwright.data.annotate import Keys, annotate, described, keys_in_schema
+from cellwright.data.contents import Contents, Table
+from cellwright.data.disk import store_on_disk
+from cellwright.data.files import read_path
+from cellwright.data.match import absent, matched, tables_in_schema
+from cellwright.data.memory import MemoryStore
+from cellwright.data.safety import reading
+from cellwright.data.source import Store, StoredSource
+from cellwright.data.stored import Stored, is_array, is_group, memory_bytes
+from cellwright.errors import DataError, DataFileError
+
+MAX_MEMORY_SHARE = 0.25  # of the available memory that a matrix may take before it is read in pieces
+
+
+def open_data(
+    data: AnnData | MuData | str | PathLike[str],
+    *,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    label_key: str | None = None,
+    condition_key: str | None = None,
+    time_key: str | None = None,
+    covariate_keys: Sequence[str] = (),
+    modality: str | None = None,
+    schema: Schema | None = None,
+    in_memory: bool | None = None,
+) -> StoredSource:
+    """Open cells as a source of minibatches. The object or file given is never changed, and sparse values stay sparse.
+
+    - `data`: an AnnData (also a view or backed), a MuData, or a path: `.h5ad`, `.h5mu`, a zarr folder that either
+      wrote, a 10x Genomics `.h5`, or a folder with `matrix.mtx`.
+    - `layer`: key in `layers` that holds the values; None is `X`. Every modality that is opened must have it.
+    - `batch_key`, `label_key`, `condition_key`: columns of `obs`. A missing value has the code -1: not labelled,
+      unknown.
+    - `time_key`: column of `obs` with numbers.
+    - `covariate_keys`: further columns of `obs`: numbers are continuous, everything else is one-hot.
+    - `modality`: of a MuData, the one to open, with its own cells; None opens all, over the cells of the MuData. Of
+      an AnnData, the name by which its values go. A modality's own column is known as `rna:cell_type`.
+    - `schema`: of the model that the cells are for. Features are matched by name, those that the data lack are zeros
+      and listed in `filled_features`; a category that the model does not know has the code -1. Keys that are not
+      given are the schema's, where `obs` has them.
+    - `in_memory`: True reads the matrix whole; False reads each minibatch from disk (CSR or dense, in HDF5 or zarr);
+      None reads it whole if it takes less than a quarter of the available memory.
+
+    Returns a source over all cells in the input's order. A streamed file stays open until the source is collected.
+
+    Raises `MissingKey` for a layer, modality or column that is not there (it lists those that are); `SchemaMismatch`
+    where no feature or modality is in common with `schema`; `DataFileError` for a file that is missing, damaged,
+    unsafe or not what its name says; `DataError` for no cells, no features, repeated names, or a matrix that cannot
+    be read in pieces.
+    """
+    found = _contents(data, layer, modality)
+    keys = Keys(batch_key, label_key, condition_key, time_key, tuple(covariate_keys))
+    tables = dict(found.tables) if schema is None else tables_in_schema(found.tables, schema)
+    stores = {name: _store(table, found.origin, in_memory=in_memory) for name, table in tables.items()}
+    filled: tuple[str, ...] = ()
+    if schema is None:
+        schema = Schema(features={n: table.var_names for n, table in tables.items()}, **described(found.obs, keys))
+    else:
+        keys = keys_in_schema(found.obs, keys, schema)
+        stores, filled = _in_schema(stores, tables, schema)
+    return StoredSource(
+        schema=schema,
+        stores=stores,
+        annotation=annotate(found.obs, keys, schema),
+        row_of=_row_of(found.obs.index, tables, schema),
+        origin=found.origin,
+        filled_features=filled,
+    )
+
+
+def _contents(data: object, layer: str | None, modality: str | None) -> Contents:
+    if isinstance(data, AnnData):
+        origin = Path(data.filename).name if data.isbacked else "memory"
+        return contents.of_anndata(data, layer, modality, origin)
+    if isinstance(data, MuData):
+        return contents.of_mudata(data, layer, modality, "memory")
+    if isinstance(data, str | PathLike):
+        return read_path(Path(data), layer, modality)
+    raise DataError(
+        f"data must be an AnnData, a MuData or a path; it is {type(data).__name__}. Make one: anndata.AnnData(X)."
+    )
+
+
+def _store(table: Table, origin: str, *, in_memory: bool | None) -> Store:
+    where = table.where if origin == "memory" else f"{table.where} in {origin}"
+    if not (is_group(table.matrix) or is_array(table.matrix)):
+        if in_memory is False:
+            raise DataError(
+                f"{table.where} of {origin} must lie in an .h5ad, .h5mu or zarr to be read in pieces; it is in memory. "
+                "Leave in_memory out, or write it first: adata.write_h5ad(...)."
+            )
+        return MemoryStore(table.matrix, where)
+    with reading(where):
+        whole = _fits_in_memory(table.matrix) if in_memory is None else in_memory
+        store = MemoryStore(read_elem(table.matrix), where) if whole else store_on_disk(table.matrix, where)
+    if (store.n_obs, store.n_vars) != (len(table.obs), len(table.var_names)):
+        raise DataFileError(
+            f"{where} must have {len(table.obs)} rows and {len(table.var_names)} columns, as obs and var have; it has "
+            f"{store.n_obs} and {store.n_vars}. The file is damaged: write it again from its source."
+        )
+    return store
+
+
+def _fits_in_memory(matrix: Stored) -> bool:
+    return memory_bytes(matrix) < MAX_MEMORY_SHARE * psutil.virtual_memory().available
+
+
+def _in_schema(
+    stores: Mapping[str, Store], tables: Mapping[str, Table], schema: Schema
+) -> tuple[dict[str, Store], tuple[str, ...]]:
+    """The stores over the schema's modalities and features, in its order, and the features filled with zeros."""
+    out: dict[str, Store] = {}
+    filled: list[str] = []
+    for name, wanted in schema.features.items():
+        if name in stores:
+            out[name], lacking = matched(stores[name], tables[name].var_names, wanted)
+            filled.extend(lacking)
+        else:
+            out[name] = absent(len(wanted), name)
+    return out, tuple(filled)
+
+
+def _row_of(cells: pd.Index, tables: Mapping[str, Table], schema: Schema) -> dict[str, np.ndarray]:
+    """Where each cell lies in a modality that has not the same cells in the same order; -1 where it is not measured."""
+    row_of = {name: tables[name].obs.index.get_indexer(cells) for name in schema.modalities if name in tables}
+    row_of |= {name: np.full(len(cells), -1) for name in schema.modalities if name not in tables}
+    in_place = np.arange(len(cells))
+    return {name: rows for name, rows in row_of.items() if not np.array_equal(rows, in_place)}

@@ -1,0 +1,79 @@
+"""Prepare: from data as a user has them to a source and a split, the same way for every command.
+
+data -open-> source -split-> train / validation / test -preprocess (if asked for), fitted on train-> source, split, report
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from pydantic import Field
+
+from cellwright.core.options import Options
+from cellwright.data.open import open_data
+from cellwright.data.preprocess import PreprocessOptions, PreprocessReport, preprocess
+from cellwright.data.source import StoredSource
+from cellwright.data.split import Split, random_split, stratified_split
+
+
+class OpenOptions(Options):
+    """Where in the data what is; the arguments of `open_data`."""
+
+    layer: str | None = Field(None, description="key in layers that holds the values; None is X")
+    batch_key: str | None = Field(None, description="column of obs with the experimental batch")
+    label_key: str | None = Field(None, description="column of obs with the label (cell type)")
+    condition_key: str | None = Field(None, description="column of obs with the condition")
+    time_key: str | None = Field(None, description="column of obs with time, numeric")
+    covariate_keys: tuple[str, ...] = Field((), description="further columns of obs for the decoder")
+    modality: str | None = Field(None, description="modality of a MuData")
+    in_memory: bool | None = Field(None, description="read whole, or in blocks from disk; None decides by size")
+
+
+class SplitOptions(Options):
+    """Which share of the cells is kept out of training: stratified by label where there are labels, else at random."""
+
+    validation: float = Field(0.1, ge=0, lt=1, description="share of the cells for early stopping")
+    test: float = Field(0.0, ge=0, lt=1, description="share of the cells for scoring only")
+    seed: int = Field(0, ge=0, description="of the split")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Cells ready for `fit`; `report` says what preprocessing did, None if there was none."""
+
+    source: StoredSource
+    split: Split
+    report: PreprocessReport | None = None
+
+
+def prepare(
+    data: Any, keys: OpenOptions, split_options: SplitOptions, preprocessing: PreprocessOptions | None = None
+) -> Prepared:
+    """Open, split and, if asked for, preprocess; genes are chosen and values imputed from the training cells only."""
+    source = open_data(data, **dict(keys))
+    split = split_of(source, split_options)
+    if preprocessing is None:
+        return Prepared(source, split)
+    result = preprocess(as_anndata(source), preprocessing, fit_rows=split.train)
+    kept = source.annotation.obs.index.get_indexer(result.adata.obs_names)
+    # the values have moved to X, and the first modality is the only one
+    after = open_data(result.adata, **{**dict(keys), "layer": None, "modality": None, "in_memory": None})
+    return Prepared(replace(after, origin=source.origin), Split.of_names(split.names()[kept]), result.report)
+
+
+def split_of(source: StoredSource, options: SplitOptions) -> Split:
+    """The split of a source."""
+    shares = {"validation": options.validation, "test": options.test, "seed": options.seed}
+    if source.schema.label is None:
+        return random_split(source.n_obs, **shares)  # type: ignore[arg-type]
+    return stratified_split(source.annotation.label, **shares)  # type: ignore[arg-type]
+
+
+def as_anndata(source: StoredSource) -> AnnData:
+    """The first modality's values of all cells, read into memory, with `obs` and feature names."""
+    modality = source.schema.modalities[0]
+    values = source.read(modality, np.arange(source.n_obs))
+    var = pd.DataFrame(index=pd.Index(source.schema.var_names))
+    return AnnData(X=values, obs=source.annotation.obs.copy(), var=var)

@@ -1,0 +1,145 @@
+"""Source: what a model, a trainer and a task see of data, wherever it lies.
+
+    Store.read(ascending rows) -> CSR or dense rows     one small class per kind of storage
+    Source.minibatches(rows, ...) -> Minibatch          written once: plan, prefetch thread, codes
+
+Memory and disk differ in their stores only, therefore they give bit-equal minibatches for one plan and seed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+
+from cellwright.core.minibatch import Minibatch, SparseRows
+from cellwright.core.schema import Schema
+from cellwright.data.plan import Plan, Request, Sequential
+from cellwright.data.prefetch import prefetched
+
+Matrix: TypeAlias = sparse.csr_matrix | np.ndarray
+
+
+class Store(ABC):
+    """One modality's matrix, wherever it lies."""
+
+    where: str  # how errors name the matrix: "X", "layers['counts']", ...
+    n_obs: int
+    n_vars: int
+    preferred_block_rows: int  # 1 where any row costs the same; more where contiguous rows are cheaper
+
+    @abstractmethod
+    def read(self, rows: np.ndarray) -> Matrix:
+        """The rows, which are ascending and unique: float32, CSR with sorted columns, or dense where stored dense."""
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What is known of each cell beside its values, as codes in the schema's order; -1 is unknown."""
+
+    obs: pd.DataFrame  # names in the index; all columns of the input
+    batch: np.ndarray  # (n_obs,) int64
+    label: np.ndarray
+    condition: np.ndarray
+    time: np.ndarray  # (n_obs,) float32, NaN where unknown
+    covariates: np.ndarray  # (n_obs, n_covariates) float32
+
+
+class Source(ABC):
+    """Cells as minibatches. A source may wrap another (neighbours, synthetic rows, sequences)."""
+
+    schema: Schema
+    n_obs: int
+    annotation: Annotation
+
+    @abstractmethod
+    def minibatches(
+        self, rows: np.ndarray, batch_size: int, plan: Plan, rng: np.random.Generator, rank: int = 0, world: int = 1
+    ) -> Iterator[Minibatch]:
+        """One pass over `rows` in the plan's order. With `world` processes, `rank` gets its part of every minibatch."""
+
+    @property
+    @abstractmethod
+    def preferred_block_rows(self) -> int:
+        """Rows that are best shuffled together."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSource(Source):
+    """Cells in one store per modality. `row_of (n_obs,)` maps a cell to its row in a store, -1 if not measured."""
+
+    schema: Schema
+    stores: Mapping[str, Store]
+    annotation: Annotation
+    row_of: Mapping[str, np.ndarray] = field(
+        default_factory=dict
+    )  # only for modalities that lack cells or reorder them
+    origin: str = "memory"  # file name, or "memory"
+    filled_features: tuple[str, ...] = ()  # features of the schema that the data lack: zeros
+
+    @property
+    def n_obs(self) -> int:  # type: ignore[override]
+        return len(self.annotation.obs)
+
+    @property
+    def preferred_block_rows(self) -> int:
+        return max(store.preferred_block_rows for store in self.stores.values())
+
+    def read(self, modality: str, rows: np.ndarray) -> Matrix:
+        """Values of ascending rows; a cell without this modality is a row of zeros (see `present`)."""
+        store = self.stores[modality]
+        if modality not in self.row_of:
+            return store.read(rows)
+        at = self.row_of[modality][rows]
+        wanted, position = np.unique(at[at >= 0], return_inverse=True)
+        return _with_empty_rows(store.read(wanted), at >= 0, position)
+
+    def minibatches(
+        self, rows: np.ndarray, batch_size: int, plan: Plan, rng: np.random.Generator, rank: int = 0, world: int = 1
+    ) -> Iterator[Minibatch]:
+        def read(request: Request) -> tuple[Request, dict[str, Matrix]]:
+            return request, {name: self.read(name, request.rows) for name in self.stores}
+
+        for request, blocks in prefetched(map(read, plan.requests(rows, batch_size, rng))):
+            for positions in request.minibatches:
+                mine = positions[rank::world]
+                views = {name: SparseRows.of(block[mine]) for name, block in blocks.items()}
+                yield self._assemble(request.rows[mine], views)
+
+    def _assemble(self, rows: np.ndarray, views: dict[str, SparseRows]) -> Minibatch:
+        cells = self.annotation
+        present = np.ones((len(rows), len(views)), dtype=bool)
+        for column, name in enumerate(views):
+            if name in self.row_of:
+                present[:, column] = self.row_of[name][rows] >= 0
+        return Minibatch(
+            views=views,
+            present=torch.from_numpy(present),
+            batch=torch.from_numpy(cells.batch[rows]),
+            label=torch.from_numpy(cells.label[rows]),
+            condition=torch.from_numpy(cells.condition[rows]),
+            time=torch.from_numpy(cells.time[rows]),
+            covariates=torch.from_numpy(cells.covariates[rows]),
+            weight=torch.ones(len(rows)),
+            rows=torch.from_numpy(rows),
+        )
+
+
+def _with_empty_rows(block: Matrix, filled: np.ndarray, position: np.ndarray) -> Matrix:
+    """Rows `position` of the block where `filled (n_rows,)`, else zeros; dense stays dense."""
+    empty = np.zeros((1, block.shape[1]), dtype=np.float32)
+    source_row = np.full(len(filled), block.shape[0])  # the row of zeros that is put below the block
+    source_row[filled] = position
+    if isinstance(block, np.ndarray):
+        return np.concatenate([block, empty])[source_row]
+    return sparse.vstack([block, sparse.csr_matrix(empty)], format="csr")[source_row]
+
+
+def in_order(source: Source, rows: np.ndarray | None = None, batch_size: int = 4096) -> Iterator[Minibatch]:
+    """All cells (or `rows`) once, in order: for inference, statistics and checks."""
+    rows = np.arange(source.n_obs) if rows is None else rows
+    return source.minibatches(rows, batch_size, Sequential(), np.random.default_rng(0))

@@ -1,0 +1,49 @@
+"""Every AnnData key that the package reads or writes: slot, name, dtype, shape, who writes it.
+
+`{model}` is a name in MODELS, `{use_rep}` an `obsm` key, `{key_added}` what the caller chose.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Key:
+    """One AnnData key."""
+
+    slot: str
+    name: str
+    dtype: str
+    shape: str
+    written_by: str
+    meaning: str
+
+
+KEYS: tuple[Key, ...] = (
+    Key("obsm", "X_{model}", "float32", "(n_obs, n_latent)", "reduce", "latent of each cell"),
+    Key("obsm", "{use_rep}_umap", "float32", "(n_obs, 2)", "embed", "UMAP of a latent, for looking only"),
+    Key("obs", "{key_added} = cluster", "category of str", "(n_obs,)", "cluster", "cluster of each cell; -1 is noise"),
+    Key(
+        "obs", "split", "category of str", "(n_obs,)", "reduce", "train, validation or test, where the run has a split"
+    ),
+    Key(
+        "uns",
+        "{key_added} = cluster",
+        "dict",
+        "",
+        "cluster",
+        "options, what was chosen, the silhouette of each candidate",
+    ),
+    Key("uns", "markers", "DataFrame", "(n_clusters * n_top, 10)", "markers", "marker features per cluster"),
+    Key("uns", "composition", "DataFrame", "long form", "composition", "clusters by label and batch"),
+    Key("uns", "cellwright", "dict", "", "reduce", "model, options, seed and version that made the latents"),
+)
+
+
+def latent_key(model: str) -> str:
+    """The `obsm` key of a model's latent."""
+    return f"X_{model}"
+
+
+def umap_key(use_rep: str) -> str:
+    """The `obsm` key of the UMAP of a latent."""
+    return f"{use_rep}_umap"

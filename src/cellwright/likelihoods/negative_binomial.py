@@ -1,0 +1,123 @@
+"""Negative binomial with mean and inverse dispersion: variance = mean + mean^2 / theta.
+
+    h (n_obs, n_hidden) -softmax-> share of each feature x library = mean;  theta (n_vars,), one per feature
+
+log p(x) = log Gamma(x + theta) - log Gamma(theta) - log x!
+           + theta log(theta / (theta + mean)) + x log(mean / (theta + mean))
+
+At a zero this is -theta log1p(mean / theta): one dense pass; everything else is evaluated at stored values only.
+There it is regrouped as [Loader00] does, so that float32 keeps its digits for any mean, theta and x: with n = x + theta,
+
+log p(x) = log(theta / (2 pi x n)) / 2 + s(n) - s(theta) - s(x)
+           - theta g((x - mean) / (theta + mean)) - x g(theta (mean - x) / (x (theta + mean)))
+
+with Stirling's error s and g(t) = t - log(1 + t), see `special.py`.
+
+References: [Lopez18] scVI, for the softmax times library; [Hilbe11] for the parametrisation (NB2); [Loader00].
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from cellwright.core.minibatch import SparseRows
+from cellwright.core.support import Support
+from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
+from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
+from cellwright.likelihoods.special import log_gap, stirling_error, stirling_error_slope
+
+
+class NegativeBinomial(Likelihood):
+    """Counts with more variance than Poisson; theta is learned per feature."""
+
+    name: Literal["negative_binomial"] = "negative_binomial"
+
+    @property
+    def support(self) -> Support:
+        return Support.counts
+
+    def head(self, n_hidden: int, n_vars: int) -> "NegativeBinomialHead":
+        return NegativeBinomialHead(n_hidden, n_vars)
+
+
+class NegativeBinomialHead(Head):
+    """Shares by a softmax over features, theta = exp(log_theta (n_vars,)), which starts at exp(normal) as in scVI."""
+
+    def __init__(self, n_hidden: int, n_vars: int) -> None:
+        super().__init__()
+        self.share = nn.Linear(n_hidden, n_vars)
+        self.log_theta = nn.Parameter(torch.randn(n_vars))
+
+    def mean(
+        self, h: Float[Tensor, "n_obs n_hidden"], library: Float[Tensor, "n_obs 1"]
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        return library * torch.softmax(self.share(h), dim=-1)
+
+    def log_prob(
+        self,
+        h: Float[Tensor, "n_obs n_hidden"],
+        x: SparseRows,
+        library: Float[Tensor, "n_obs 1"],
+        where: Bool[Tensor, "n_obs n_vars"] | None = None,
+    ) -> Float[Tensor, " n_obs"]:
+        return negative_binomial_log_prob(x, log_mean_of(self.share(h), library), self.log_theta.exp(), where)
+
+    def sample(
+        self, h: Float[Tensor, "n_obs n_hidden"], library: Float[Tensor, "n_obs 1"], generator: Generator
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        return sample_negative_binomial(self.mean(h, library), self.log_theta.exp(), generator)
+
+
+def negative_binomial_log_prob(
+    x: SparseRows,
+    log_mean: Float[Tensor, "n_obs n_vars"],
+    theta: Float[Tensor, " n_vars"],
+    where: Bool[Tensor, "n_obs n_vars"] | None = None,
+) -> Float[Tensor, " n_obs"]:
+    """Sum log NB(x | mean, theta) over features, per cell.
+
+    A mean may be smaller than float32 can hold, as long as its logarithm is finite.
+    """
+    return fused_log_prob(NEGATIVE_BINOMIAL, x, (log_mean, theta), where)
+
+
+@torch.no_grad()
+def sample_negative_binomial(
+    mean: Float[Tensor, "n_obs n_vars"], theta: Float[Tensor, " n_vars"], generator: Generator
+) -> Float[Tensor, "n_obs n_vars"]:
+    """One draw per entry: Poisson with a rate that is gamma distributed with shape theta."""
+    # torch draws gamma numbers from a given generator through this operator only
+    gamma = torch._standard_gamma(theta.expand_as(mean), generator=generator)
+    return torch.poisson(gamma * (mean / theta), generator)
+
+
+def nb_at_zero(log_mean: Tensor, theta: Tensor) -> Terms:
+    """The terms at a zero: log NB(0), its derivative by the logarithm of the mean, and by theta."""
+    mean = log_mean.exp()
+    # the difference of two logarithms would cancel when theta is large
+    log_odds = torch.log1p(mean / theta)
+    share = mean / (mean + theta)
+    return -theta * log_odds, -theta * share, share - log_odds
+
+
+def nb_at_value(x: Tensor, at: At, log_mean: Tensor, theta: Tensor) -> Terms:
+    """The terms where x > 0."""
+    error_theta, slope_theta = at(stirling_error(theta)), at(stirling_error_slope(theta))
+    log_mean, theta = at(log_mean), at(theta)
+    mean, n = log_mean.exp(), x + theta
+    scale = n / (theta + mean)
+    off = (x - mean) / (theta + mean)
+    ratio = scale * mean / x
+    # a mean that underflows still has a logarithm
+    log_ratio = torch.where(ratio > 1e-30, ratio.log(), log_mean + torch.log(scale / x))
+    gap_theta, gap_x = log_gap(off, scale.log()), log_gap(-theta * off / x, log_ratio)
+    normal = 0.5 * torch.log(theta / (2 * math.pi * x * n))
+    log_prob = normal + stirling_error(n) - error_theta - stirling_error(x) - theta * gap_theta - x * gap_x
+    by_theta = 0.5 * x / (theta * n) + stirling_error_slope(n) - slope_theta - gap_theta
+    return log_prob, theta * off, by_theta
+
+
+NEGATIVE_BINOMIAL = Density(nb_at_zero, nb_at_value)

@@ -1,0 +1,58 @@
+"""Labels of cells as codes and as contingency tables; a missing label (NaN, None) means: not labelled, left out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cellwright.errors import DataError
+
+Labels = Sequence | np.ndarray | pd.Series | pd.Index | pd.Categorical
+
+
+def codes_of(labels: Labels, role: str) -> tuple[np.ndarray, list[str]]:
+    """Codes `(n_obs,)` in order of first appearance, -1 where missing, and the name of each code.
+
+    Raises `DataError` if no cell is labelled; `role` is how the sentence calls the labels.
+    """
+    codes, values = pd.factorize(pd.Series(labels))
+    if len(values) == 0:
+        raise DataError(f"{role} must hold at least one label; all {len(codes)} are missing. Choose another column.")
+    return codes.astype(np.int64), [str(value) for value in values]
+
+
+def contingency(labels_true: Labels, clusters: Labels) -> tuple[np.ndarray, list[str]]:
+    """Cells per label and cluster `(n_labels, n_clusters)`, and the labels' names; unlabelled cells are left out."""
+    true, predicted, names = labelled_pairs(labels_true, clusters)
+    table = np.zeros((len(names), predicted.max() + 1), dtype=np.int64)
+    np.add.at(table, (true, predicted), 1)
+    return table[:, table.sum(axis=0) > 0], names
+
+
+def labelled_pairs(labels_true: Labels, clusters: Labels) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Codes of label and cluster of the labelled cells, and the labels' names.
+
+    Raises `DataError` if the lengths differ, if no cell is labelled, or if a cell has no cluster.
+    """
+    if len(labels_true) != len(clusters):
+        raise DataError(
+            f"labels_true and clusters must be of the same cells; they have {len(labels_true)} and {len(clusters)} "
+            "entries. Take both from one AnnData."
+        )
+    true, names = codes_of(labels_true, "labels_true")
+    predicted, _ = cluster_codes(clusters)
+    return true[true >= 0], predicted[true >= 0], names
+
+
+def cluster_codes(clusters: Labels) -> tuple[np.ndarray, list[str]]:
+    """Codes `(n_obs,)` of the clusters and their names.
+
+    Raises `DataError` if a cell has none: to leave out the cells that a method could not place would flatter it.
+    """
+    codes, names = codes_of(clusters, "clusters")
+    if missing := int((codes < 0).sum()):
+        raise DataError(
+            f"clusters must name a cluster for every cell; {missing} of {len(codes)} are missing. "
+            'Give cells without a cluster a cluster of their own, such as "-1".'
+        )
+    return codes, names

@@ -1,0 +1,67 @@
+"""Architectures and baselines, one file each, and the table of them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cellwright.core.abilities import abilities_of
+from cellwright.core.options import Options
+from cellwright.core.schema import Schema
+from cellwright.errors import OptionError, did_you_mean
+from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
+from cellwright.models.model import Model
+from cellwright.models.pca import PCA, PCAOptions
+from cellwright.models.vae import VAE, VAEOptions
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name in MODELS: a class and a preset of its options."""
+
+    model: type[Model]
+    options_type: type[Options]
+    summary: str
+    preset: dict[str, Any] = field(default_factory=dict)
+
+    def options(self, **values: Any) -> Options:
+        """The preset, with `values` over it."""
+        return self.options_type(**{**self.preset, **values})
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        """What tasks can ask of it."""
+        return abilities_of(self.model)
+
+
+_LINEAR = {"n_layers": 0, "activation": "linear"}
+
+MODELS: dict[str, Entry] = {
+    "pca": Entry(PCA, PCAOptions, "principal components of log-normalised values; the baseline"),
+    "ae": Entry(Autoencoder, AutoencoderOptions, "autoencoder with squared error on log-normalised values"),
+    "dae": Entry(
+        Autoencoder, AutoencoderOptions, "denoising autoencoder: part of the input is masked", {"corruption": "mask"}
+    ),
+    "linear_ae": Entry(
+        Autoencoder, AutoencoderOptions, "autoencoder without hidden layers: spans PCA's subspace", _LINEAR
+    ),
+    "vae": Entry(VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder"),
+}
+
+
+def entry_of(name: str) -> Entry:
+    """The entry of a name. Raises `OptionError` with the names there are."""
+    if name not in MODELS:
+        raise OptionError(f"there is no model {name!r}; there are {', '.join(MODELS)}.{did_you_mean(name, MODELS)}")
+    return MODELS[name]
+
+
+def build(name: str, schema: Schema, **options: Any) -> Model:
+    """A new model by name, its preset's options changed by `options`."""
+    entry = entry_of(name)
+    return entry.model(schema, entry.options(**options))
+
+
+def name_of(model: Model) -> str:
+    """The name in MODELS: of the entry whose preset the options agree with in most places."""
+    entries = {name: entry for name, entry in MODELS.items() if entry.model is type(model)}
+    fitting = {n: e for n, e in entries.items() if all(getattr(model.options, k) == v for k, v in e.preset.items())}
+    return max(fitting, key=lambda name: len(fitting[name].preset))

@@ -1,0 +1,48 @@
+"""Model: built from a schema and options; tells the trainer its objectives, a task its abilities.
+
+(Schema, Options) -> Model;  stages() -> objectives for the trainer;  learn() -> what needs no gradients
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from cellwright.core.objective import Objective
+from cellwright.core.options import Options
+from cellwright.core.schema import Schema
+from cellwright.core.support import Support
+from cellwright.data.source import Source
+from cellwright.errors import OptionError
+
+
+class Model(nn.Module, ABC):
+    """Base of all models, networks and baselines alike. Abilities are declared beside it (`class VAE(Model, Encodes)`)."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"views"})  # fields of the minibatch that it looks at
+    is_baseline: ClassVar[bool] = False
+    citations: ClassVar[tuple[str, ...]] = ()  # keys in docs/references.bib
+
+    def __init__(self, schema: Schema, options: Options) -> None:
+        super().__init__()
+        if len(schema.modalities) != 1:
+            raise OptionError(
+                f"{type(self).__name__} reads one modality; the data have {', '.join(schema.modalities)}. "
+                f"Choose one: open_data(..., modality={schema.modalities[0]!r})."
+            )
+        self.schema = schema
+        self.options = options
+        self.fitted = False
+
+    @property
+    @abstractmethod
+    def support(self) -> Support:
+        """Which values it can use."""
+
+    def stages(self) -> list[list[Objective]]:
+        """Objectives of each stage of training, run in order; none for what learns without gradients."""
+        return []
+
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:  # noqa: B027  networks need none
+        """Estimate without gradients, from `rows` only; called after the stages. What it finds are buffers, saved as weights."""

@@ -1,0 +1,50 @@
+"""Feature decoder: latent and conditions -> MLP -> the head of a likelihood -> p(x | latent, batch, covariates).
+
+A likelihood over real numbers (Gaussian) is about the transformed values; one over counts or peaks is about the data itself.
+Either way `mean` answers on the scale of the data.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from cellwright.core.minibatch import Minibatch
+from cellwright.core.schema import Schema
+from cellwright.core.support import Support
+from cellwright.likelihoods.head import Likelihood
+from cellwright.nn import transform as transforms
+from cellwright.nn.conditions import Conditions
+from cellwright.nn.mlp import MLP, Hidden
+from cellwright.nn.transform import Transform
+
+
+class FeatureDecoder(nn.Module):
+    """Without hidden layers the head is a linear map of the latent."""
+
+    def __init__(
+        self, schema: Schema, n_latent: int, *, likelihood: Likelihood, hidden: Hidden, transform: Transform
+    ) -> None:
+        super().__init__()
+        self.conditions = Conditions(schema)
+        n_in = n_latent + self.conditions.width
+        self.trunk = MLP(n_in, hidden) if hidden.n_layers else nn.Identity()
+        self.head = likelihood.head(hidden.n_hidden if hidden.n_layers else n_in, schema.n_vars)
+        self.transform: Transform = transform if likelihood.support is Support.real else "none"
+
+    def forward(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_hidden"]:
+        return self.trunk(torch.cat([latent, self.conditions(minibatch)], dim=1))
+
+    def log_prob(
+        self,
+        latent: Float[Tensor, "n_obs n_latent"],
+        minibatch: Minibatch,
+        where: Bool[Tensor, "n_obs n_vars"] | None = None,
+    ) -> Float[Tensor, " n_obs"]:
+        """log p(x | latent) in nats per cell, over the features in `where` if it is given."""
+        x = transforms.apply(self.transform, minibatch.x)
+        return self.head.log_prob(self(latent, minibatch), x, minibatch.library, where)
+
+    def mean(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
+        """E[x | latent] on the scale of the data."""
+        mean = self.head.mean(self(latent, minibatch), minibatch.library)
+        return transforms.invert(self.transform, mean, minibatch.library)

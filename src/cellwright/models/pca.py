@@ -1,0 +1,154 @@
+"""Principal component analysis: the baseline that every embedding has to beat.
+
+    x -log-normalise, centre (and scale)-> y (n_obs, n_vars) -components-> z (n_obs, n_latent)
+
+Exact, in one pass over the training rows, while the covariance (n_vars, n_vars) is small enough; above `EXACT_N_VARS` features by
+randomised subspace iteration [Halko11], a few passes. Nothing is densified beyond a block of cells.
+
+References: [Pearson1901], [Hotelling33]; [Halko11] for many features; [Tipping99] for p(x | z).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from cellwright.core.abilities import Decodes, Encodes
+from cellwright.core.minibatch import Minibatch
+from cellwright.core.options import Options
+from cellwright.core.schema import Schema
+from cellwright.core.support import Support
+from cellwright.data.source import Source, in_order
+from cellwright.errors import DataError, OptionError
+from cellwright.models.model import Model
+from cellwright.nn import transform as transforms
+from cellwright.nn.transform import Transform, support_of
+
+EXACT_N_VARS = 5000  # the covariance then takes 200 MB in float64, its eigenvectors about 20 s
+POWER_ITERATIONS = 4
+OVERSAMPLING = 20
+BLOCK_ROWS = 1024  # cells made dense at a time
+
+
+class PCAOptions(Options):
+    """Options of PCA."""
+
+    n_latent: int = Field(30, ge=1, description="number of components")
+    scale: bool = Field(True, description="scale every feature to unit variance on the training cells")
+    max_value: float = Field(10.0, gt=0, description="values beyond this many standard deviations are cut, if scaled")
+    transform: Transform = Field("log_normalise", description="of the values before centring")
+
+
+class PCA(Model, Encodes, Decodes):
+    """Projects cells on the directions of largest variance of the training cells."""
+
+    is_baseline = True
+    centre: Tensor
+    spread: Tensor
+    offset: Tensor
+    components: Tensor
+    residual_variance: Tensor
+    citations = ("Pearson1901", "Hotelling33")
+
+    def __init__(self, schema: Schema, options: PCAOptions = PCAOptions()) -> None:  # noqa: B008  frozen
+        super().__init__(schema, options)
+        self.options: PCAOptions = options
+        if options.n_latent > schema.n_vars:
+            raise OptionError(
+                f"n_latent of PCA must not exceed the number of features, {schema.n_vars}; it is {options.n_latent}."
+            )
+        self.register_buffer("centre", torch.zeros(schema.n_vars))
+        self.register_buffer("spread", torch.ones(schema.n_vars))
+        self.register_buffer(
+            "offset", torch.zeros(schema.n_vars)
+        )  # mean of the standardised values: cutting moves it off zero
+        self.register_buffer("components", torch.zeros(schema.n_vars, options.n_latent))
+        self.register_buffer("residual_variance", torch.ones(()))
+
+    @property
+    def support(self) -> Support:
+        return support_of(self.options.transform)
+
+    def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
+        return self.standardised(minibatch) @ self.components
+
+    def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
+        values = (latent @ self.components.T + self.offset) * self.spread + self.centre
+        return transforms.invert(self.options.transform, values, minibatch.library)
+
+    def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
+        """Of the standardised values, with the mean variance of what the components leave over [Tipping99, equation 8]."""
+        error = self.standardised(minibatch) - latent @ self.components.T
+        constant = error.shape[1] * torch.log(2 * math.pi * self.residual_variance)
+        return -0.5 * (error.square().sum(dim=1) / self.residual_variance + constant)
+
+    def standardised(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
+        """Transformed values minus the training mean, in training standard deviations if scaled."""
+        values = (transforms.apply(self.options.transform, minibatch.x).dense() - self.centre) / self.spread
+        if self.options.scale:
+            values = values.clamp(-self.options.max_value, self.options.max_value)
+        return values - self.offset
+
+    @torch.no_grad()
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        if len(rows) <= self.options.n_latent:
+            raise DataError(
+                f"PCA with {self.options.n_latent} components must have more training cells than that; it has "
+                f"{len(rows)}. Use a smaller n_latent."
+            )
+        blocks = _Blocks(source, rows, self.components.device)
+        mean, variance = blocks.moments(lambda m: transforms.apply(self.options.transform, m.x).dense())
+        self.centre.copy_(mean)
+        if self.options.scale:
+            # a feature that never varies stays at zero
+            self.spread.copy_(torch.where(variance > 0, variance.sqrt(), 1.0))
+        mean, variance = blocks.moments(self.standardised)
+        self.offset.copy_(mean)
+        explained, components = self._leading(blocks, rng)
+        self.components.copy_(components)
+        left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.options.n_latent)
+        self.residual_variance.fill_(max(left, 1e-12))
+
+    def _leading(self, blocks: "_Blocks", rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """The largest eigenvalues and their eigenvectors of the covariance, largest first; the largest loading is positive."""
+        n_vars, k = self.schema.n_vars, self.options.n_latent
+        basis = torch.eye(n_vars)
+        if n_vars > EXACT_N_VARS:
+            basis = torch.from_numpy(rng.standard_normal((n_vars, k + OVERSAMPLING)).astype(np.float32))
+            for _ in range(POWER_ITERATIONS):
+                basis = torch.linalg.qr(blocks.covariance_times(self.standardised, basis)).Q
+        small = (basis.T @ blocks.covariance_times(self.standardised, basis)).double()
+        values, vectors = torch.linalg.eigh(small)
+        components = basis @ vectors.flip(1)[:, :k].float()
+        largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
+        return values.flip(0)[:k], components * torch.where(largest < 0, -1.0, 1.0)
+
+
+class _Blocks:
+    """Passes over the training cells, a dense block at a time."""
+
+    def __init__(self, source: Source, rows: np.ndarray, device: torch.device) -> None:
+        self.source, self.rows, self.device = source, rows, device
+
+    def moments(self, dense: Callable[[Minibatch], Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean and (population) variance of each feature, summed in float64."""
+        total, squares = torch.zeros(()), torch.zeros(())
+        for block in self._each(dense):
+            total, squares = total + block.double().sum(dim=0), squares + block.double().square().sum(dim=0)
+        mean = total / len(self.rows)
+        return mean, (squares / len(self.rows) - mean.square()).clamp(min=0)
+
+    def covariance_times(self, dense: Callable[[Minibatch], Tensor], basis: Tensor) -> Tensor:
+        """The covariance of centred features times `basis (n_vars, k)`."""
+        product = torch.zeros_like(basis)
+        for block in self._each(dense):
+            product += block.T @ (block @ basis)
+        return product / len(self.rows)
+
+    def _each(self, dense: Callable[[Minibatch], Tensor]) -> Iterator[Tensor]:
+        for minibatch in in_order(self.source, self.rows, BLOCK_ROWS):
+            yield dense(minibatch.to(self.device))

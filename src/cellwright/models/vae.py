@@ -1,0 +1,116 @@
+"""Variational autoencoder.
+
+    x (n_obs, n_vars) -posterior-> q(z | x) -sample-> z (n_obs, n_latent) -decoder-> log p(x | z, batch) (n_obs,)
+
+The negative ELBO is -E_q[log p(x | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per cell. The KL weight rises from 0
+during the first epochs, because at full weight from the first step it empties the latent before the decoder has learned to
+use it.
+Differs from [Lopez18]: the library size is observed, not inferred.
+
+References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI.
+"""
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from cellwright.core.abilities import Decodes, Encodes
+from cellwright.core.minibatch import Minibatch, SparseRows
+from cellwright.core.objective import AdamOptions, Loss, Objective, Step
+from cellwright.core.options import Options
+from cellwright.core.schema import Schema
+from cellwright.core.support import Support
+from cellwright.likelihoods import AnyLikelihood
+from cellwright.likelihoods.negative_binomial import NegativeBinomial
+from cellwright.losses.kl import kl_to_standard_normal
+from cellwright.models.model import Model
+from cellwright.models.parts.cell_encoder import CellEncoder
+from cellwright.models.parts.feature_decoder import FeatureDecoder
+from cellwright.nn.mlp import Hidden
+from cellwright.nn.transform import Transform, support_of
+
+
+class VAEOptions(Options):
+    """Options of the VAE."""
+
+    n_latent: int = Field(10, ge=1, description="width of the latent space")
+    n_hidden: int = Field(128, ge=1, description="width of each hidden layer")
+    n_layers: int = Field(1, ge=1, description="hidden layers in the encoder, and in the decoder")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate in the encoder")
+    transform: Transform = Field("log1p", description="of the values before the encoder")
+    likelihood: AnyLikelihood = Field(NegativeBinomial(), description="p(x | z)")
+    beta: float = Field(1.0, ge=0, description="weight of the KL after the warm-up")
+    kl_warmup_epochs: int = Field(50, ge=0, description="epochs over which the KL weight rises from 0 to beta")
+    learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """q(z | x), a diagonal Gaussian; `mean` and `log_scale` are (n_obs, n_latent)."""
+
+    mean: Tensor
+    log_scale: Tensor
+
+    def sample(self, minibatch: Minibatch, step: Step) -> Float[Tensor, "n_obs n_latent"]:
+        """One draw per cell, differentiable in the parameters; the noise is keyed by row and step."""
+        return self.mean + self.log_scale.exp() * step.noise.normal(minibatch.rows, self.mean.shape[1])
+
+
+class VAE(Model, Encodes, Decodes):
+    """Encodes a cell as a Gaussian over z; decodes z and the batch as a distribution over its features."""
+
+    reads = frozenset({"views", "batch", "covariates"})
+    citations = ("Kingma14", "Lopez18", "Kingma15")
+
+    def __init__(self, schema: Schema, options: VAEOptions = VAEOptions()) -> None:  # noqa: B008  frozen
+        super().__init__(schema, options)
+        self.options: VAEOptions = options
+        hidden = Hidden(options.n_hidden, options.n_layers)
+        self.encoder = CellEncoder(
+            schema.n_vars,
+            2 * options.n_latent,
+            hidden=replace(hidden, dropout=options.dropout),
+            transform=options.transform,
+        )
+        self.decoder = FeatureDecoder(
+            schema, options.n_latent, likelihood=options.likelihood, hidden=hidden, transform=options.transform
+        )
+
+    @property
+    def support(self) -> Support:
+        return max(self.options.likelihood.support, support_of(self.options.transform))
+
+    def posterior(self, inputs: SparseRows) -> Posterior:
+        """q(z | x) of transformed values."""
+        mean, log_scale = self.encoder(inputs).chunk(2, dim=1)
+        # a scale of exp(-7) is far below any width that the decoder can tell apart, exp(3) far above the prior's
+        return Posterior(mean, log_scale.clamp(-7, 3))
+
+    def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
+        """The posterior mean."""
+        return self.posterior(self.encoder.inputs(minibatch)).mean
+
+    def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
+        return self.decoder.mean(latent, minibatch)
+
+    def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
+        return self.decoder.log_prob(latent, minibatch)
+
+    def stages(self) -> list[list[Objective]]:
+        adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.weight_decay)
+        return [[Objective("elbo", self.negative_elbo, trains=self, optimiser=adam)]]
+
+    def negative_elbo(self, minibatch: Minibatch, step: Step) -> Loss:
+        """The two terms of the negative ELBO, in nats per cell."""
+        q = self.posterior(self.encoder.inputs(minibatch))
+        z = q.sample(minibatch, step)
+        return Loss(
+            {
+                "reconstruction": -self.decoder.log_prob(z, minibatch),
+                "kl": kl_to_standard_normal(q.mean, q.log_scale),
+            },
+            weights={"kl": self.options.beta * step.warmup(self.options.kl_warmup_epochs)},
+        )

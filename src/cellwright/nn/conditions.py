@@ -1,0 +1,50 @@
+"""Conditions: what a decoder is told beside the latent.
+
+    batch code (n_obs,), covariates (n_obs, n_covariates) -> (n_obs, width)
+
+A cell of an unknown batch (code -1) gets equal shares of all batches: the decoder then answers for the average batch.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cellwright.core.minibatch import Minibatch
+from cellwright.core.schema import Schema
+
+
+class Conditions(nn.Module):
+    """One-hot batch (nothing for a single batch) and covariates; continuous ones are standardised by running statistics."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.n_batch = schema.n_batch
+        self.continuous = _continuous_columns(schema)
+        # momentum None is the plain average over all minibatches seen
+        self.standardise = (
+            nn.BatchNorm1d(len(self.continuous), affine=False, momentum=None) if self.continuous else None
+        )
+        self.width = (schema.n_batch if schema.n_batch > 1 else 0) + schema.n_covariates
+
+    def forward(self, minibatch: Minibatch) -> Float[Tensor, "n_obs width"]:
+        covariates = minibatch.covariates
+        if self.standardise is not None:
+            covariates = covariates.clone()
+            covariates[:, self.continuous] = self.standardise(covariates[:, self.continuous])
+        return torch.cat([self._one_hot_batch(minibatch.batch), covariates], dim=1) if self.width else covariates
+
+    def _one_hot_batch(self, batch: Tensor) -> Tensor:
+        if self.n_batch == 1:
+            return batch.new_zeros((len(batch), 0), dtype=torch.float32)
+        known = functional.one_hot(batch.clamp(min=0), self.n_batch).to(torch.float32)
+        return torch.where(batch[:, None] >= 0, known, 1 / self.n_batch)
+
+
+def _continuous_columns(schema: Schema) -> list[int]:
+    columns, start = [], 0
+    for covariate in schema.covariates:
+        if covariate.values is None:
+            columns.append(start)
+        start += covariate.width
+    return columns

@@ -1,0 +1,1 @@
+"""Studies: many runs, their statistics, and where they are."""

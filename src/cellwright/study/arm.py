@@ -1,0 +1,62 @@
+"""Arm: one model with one setting of its options, as it stands in a comparison.
+
+"vae:n_latent=20:beta=2" -> Arm(model="vae", changes={"n_latent": 20, "beta": 2.0}) -> options
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from cellwright.core.options import Options
+from cellwright.errors import OptionError
+from cellwright.models import MODELS, Entry, entry_of
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A name in MODELS and the options that differ from its preset."""
+
+    model: str
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> "Arm":
+        """From `name` or `name:option=value:option=value`. Raises `OptionError` for what does not exist or is out of bounds."""
+        name, *settings = text.strip().split(":")
+        entry_of(name)
+        for setting in settings:
+            if "=" not in setting:
+                raise OptionError(
+                    f"a setting of {name!r} must be option=value; it is {setting!r}. Write {name}:n_latent=20."
+                )
+        arm = cls(name, dict(_parsed(setting) for setting in settings))
+        arm.options()
+        return arm
+
+    @property
+    def entry(self) -> Entry:
+        """Its line in MODELS."""
+        return MODELS[self.model]
+
+    @property
+    def setting(self) -> str:
+        """What differs from the preset, for tables; empty for the preset itself."""
+        return ", ".join(f"{name}={value}" for name, value in sorted(self.changes.items()))
+
+    def options(self) -> Options:
+        """The options of the model."""
+        return self.entry.options(**self.changes)
+
+
+def with_baselines(arms: list[Arm]) -> list[Arm]:
+    """The arms, preceded by every baseline that is not among them: no model stands alone."""
+    there = {arm.model for arm in arms}
+    return [Arm(name) for name, entry in MODELS.items() if entry.model.is_baseline and name not in there] + arms
+
+
+def _parsed(setting: str) -> tuple[str, Any]:
+    name, value = setting.split("=", 1)
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

@@ -1,0 +1,214 @@
+"""Compare: every model and the baselines on a user's cells, the same splits, several seeds, mean with interval, and cost.
+
+    data, arms x seeds -> runs/<data>-<model>-<hash>-s<seed>/ (fit, evaluate) -> leaderboard.csv, study.toml
+
+Runs that are finished are found again by the hash of data, options and seed, so a comparison that was killed continues. A model
+that fails is a row that says why.
+"""
+
+import hashlib
+import json
+import re
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tomli_w
+from pydantic import Field
+
+from cellwright.core.options import Options
+from cellwright.data.fingerprint import fingerprint
+from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
+from cellwright.data.preprocess import PreprocessOptions
+from cellwright.errors import CellwrightError, OptionError, RunError
+from cellwright.models.model import Model
+from cellwright.run import Run, replacing, why_not_written
+from cellwright.study.arm import Arm, with_baselines
+from cellwright.study.evaluate import evaluate
+from cellwright.study.statistics import LEADERBOARD_COLUMNS, summarise
+from cellwright.train.fit import fit
+from cellwright.train.interrupt import Interrupted
+from cellwright.train.options import FitOptions
+from cellwright.train.saved import load_run
+
+
+class CompareOptions(Options):
+    """What is compared, and how often."""
+
+    models: tuple[str, ...] = Field(
+        ("pca", "ae", "dae", "vae"), description="names, or name:option=value:...; baselines are always added"
+    )
+    seeds: int = Field(3, ge=1, description="runs per model; each has its own split and weights")
+    validation: float = Field(0.1, ge=0, lt=1, description="share of the cells for early stopping")
+    test: float = Field(0.1, ge=0, lt=1, description="share of the cells that is held out for scoring")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A comparison to be run: its folder, its plan, and the cells of each seed."""
+
+    folder: Path
+    name: str
+    arms: list[Arm]
+    fit_options: FitOptions
+    cells: Callable[[int], Prepared]  # by seed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of the plan. `seconds` is what the fit took, `found` that it was finished before, `reason` why it failed."""
+
+    arm: Arm
+    seed: int
+    run: Run
+    seconds: float = 0.0
+    found: bool = False
+    reason: str = ""
+
+
+def compare(
+    data: Any,
+    options: CompareOptions = CompareOptions(),  # noqa: B008  frozen
+    *,
+    out: Path | str,
+    keys: OpenOptions = OpenOptions(),  # noqa: B008  frozen
+    fit_options: FitOptions = FitOptions(),  # noqa: B008  frozen
+    preprocessing: PreprocessOptions | None = None,
+    name: str | None = None,
+    watch: Callable[[Outcome], None] = lambda outcome: None,
+) -> pd.DataFrame:
+    """Run the comparison into the study folder `out` and return its leaderboard.
+
+    `data` is what `open_data` takes; `name` is what tables call it. Raises what concerns all models alike (data, keys); what
+    concerns one model is a row with the status `failed` and the reason.
+    """
+    arms = with_baselines([Arm.parse(text) for text in options.models])
+    if repeated := {text for text in options.models if options.models.count(text) > 1}:
+        raise OptionError(f"models of CompareOptions must be different; {', '.join(sorted(repeated))} is there twice.")
+    splits = {"validation": options.validation, "test": options.test}
+
+    def cells(seed: int) -> Prepared:
+        return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
+
+    study = Study(Path(out), name or _name_of(data), arms, fit_options, cells)
+    _write_plan(study, {"compare": options, "open": keys, "fit": fit_options, "preprocess": preprocessing})
+    outcomes: list[Outcome] = []
+    for seed in range(options.seeds):
+        prepared = cells(seed)
+        for arm in arms:
+            outcomes.append(run_arm(study, arm, seed, prepared))
+            write_leaderboard(study, outcomes)
+            watch(outcomes[-1])
+    return write_leaderboard(study, outcomes)
+
+
+def run_arm(study: Study, arm: Arm, seed: int, cells: Prepared) -> Outcome:
+    """Fit and evaluate one arm with one seed, or find it done. What fails is written into its run and said in the outcome."""
+    run = Run(run_folder(study, arm, seed, cells))
+    if _is_complete(run):
+        return Outcome(arm, seed, run, run.record.wall_seconds, found=True)
+    try:
+        model = _fitted(study, arm, seed, cells, run)
+        run.note("setting", arm.setting)
+        run.note("label_key", cells.source.schema.label.key if cells.source.schema.label else None)
+        run.note("batch_key", cells.source.schema.batch.key if cells.source.schema.batch else None)
+        run.note("preprocessing", cells.report)
+        evaluate(run, model, cells, seed=seed, for_looking=seed == 0)
+        run.finish()
+    except (Interrupted, RunError):
+        raise
+    except Exception as error:  # noqa: BLE001  one model that fails, for whatever reason, does not end the comparison
+        return Outcome(arm, seed, run, reason=_failed(run, error))
+    return Outcome(arm, seed, run, run.record.wall_seconds)
+
+
+def run_folder(study: Study, arm: Arm, seed: int, cells: Prepared) -> Path:
+    """`runs/<data>-<model>-<hash>-s<seed>`; the hash is of the options and of the data, split included."""
+    what = {
+        "options": arm.options().model_dump(mode="json"),
+        "fit": study.fit_options.model_dump(mode="json", exclude={"seed", "checkpoint_seconds"}),
+        "data": fingerprint(cells.source),
+        "split": cells.split.names().tolist(),
+    }
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+    return study.folder / "runs" / f"{study.name}-{arm.model}-{digest}-s{seed}"
+
+
+def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """`leaderboard.csv` from the outcomes so far; an arm that failed is a row without a measure."""
+    done = [_scores(study, outcome) for outcome in outcomes if not outcome.reason]
+    board = summarise(pd.concat(done, ignore_index=True)) if done else pd.DataFrame(columns=LEADERBOARD_COLUMNS)
+    failed = pd.DataFrame(
+        [_failure(study, outcome) for outcome in outcomes if outcome.reason], columns=LEADERBOARD_COLUMNS
+    )
+    failed = failed.drop_duplicates(["model", "setting", "reason"])
+    board = pd.concat([board, failed], ignore_index=True) if len(failed) else board
+    with replacing(study.folder / "leaderboard.csv") as path:
+        board.to_csv(path, index=False)
+    return board
+
+
+def _fitted(study: Study, arm: Arm, seed: int, cells: Prepared, run: Run) -> Model:
+    if run.exists() and run.record.status == "done":  # fitted, then killed before it was evaluated
+        return load_run(run.path)
+    model = arm.entry.model(cells.source.schema, arm.options())
+    options = study.fit_options.model_copy(update={"seed": seed})
+    fit(model, cells.source, options, split=cells.split, run=run.path, command="compare", progress=False)
+    return model
+
+
+def _is_complete(run: Run) -> bool:
+    return run.exists() and run.record.status == "done" and (run.path / "cells.h5ad").exists()
+
+
+def _failed(run: Run, error: Exception) -> str:
+    reason = str(error) if isinstance(error, CellwrightError) else f"{type(error).__name__}: {error}"
+    if run.exists():
+        run.log("".join(traceback.format_exception(error)))
+        run.fail(reason)
+    return reason or type(error).__name__
+
+
+def _scores(study: Study, outcome: Outcome) -> pd.DataFrame:
+    record = outcome.run.record
+    return outcome.run.table("scores.csv").assign(
+        **_who(study, outcome.arm), seconds=record.wall_seconds, peak_bytes=record.peak_bytes
+    )
+
+
+def _failure(study: Study, outcome: Outcome) -> dict[str, Any]:
+    return {**_who(study, outcome.arm), "status": "failed", "reason": outcome.reason}
+
+
+def _who(study: Study, arm: Arm) -> dict[str, Any]:
+    baseline = arm.entry.model.is_baseline
+    return {"data": study.name, "model": arm.model, "setting": arm.setting, "is_baseline": baseline}
+
+
+def _name_of(data: Any) -> str:
+    name = Path(data).name.rsplit(".", 1)[0] if isinstance(data, str | Path) else "data"
+    # a folder's name is made of it
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
+
+
+def _write_plan(study: Study, tables: dict[str, Options | None]) -> None:
+    """`study.toml`: the plan. A folder that holds the plan of another comparison is refused."""
+    plan = {"data": study.name} | {
+        name: {key: value for key, value in options.model_dump(mode="json").items() if value is not None}
+        for name, options in tables.items()
+        if options is not None
+    }
+    path = study.folder / "study.toml"
+    if study.folder.is_dir() and not path.exists() and any(study.folder.iterdir()):
+        raise RunError(
+            f"{study.folder} must be a new or an empty folder, or a study; it holds other files. Give another."
+        )
+    try:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(why_not_written(study.folder, error)) from None
+    with replacing(path) as part:
+        part.write_text(tomli_w.dumps(plan))

@@ -1,0 +1,105 @@
+"""Evaluate: what a comparison asks of every fitted model, and adds to its run.
+
+    fitted model, cells, split -> latent -> k-means, Leiden -> scores.csv (all cells; held-out cells) and cells.h5ad
+
+With labels, k-means gets their number, the same for every model. The clusters of held-out cells are those whose centre, found on
+the other cells, is nearest: held-out cells enter no clustering that they are scored by.
+"""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cellwright.core.abilities import Decodes
+from cellwright.data.prepare import Prepared, as_anndata
+from cellwright.errors import DataError
+from cellwright.keys import latent_key
+from cellwright.models import name_of
+from cellwright.models.model import Model
+from cellwright.run import Run
+from cellwright.tasks.cluster import ClusterOptions, best_leiden_by_labels, cluster, cluster_labels
+from cellwright.tasks.composition import composition
+from cellwright.tasks.embed import embed
+from cellwright.tasks.markers import markers
+from cellwright.tasks.reconstruct import score_reconstruction
+from cellwright.tasks.reduce import reduce
+from cellwright.tasks.score import score
+
+WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette_label")
+
+
+def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking: bool) -> None:
+    """Write `scores.csv` and `cells.h5ad`; UMAP, markers and composition only `for_looking`, because they cost time."""
+    adata = reduce(model, cells.source)
+    adata.obs["split"] = pd.Categorical(cells.split.names())
+    use_rep = latent_key(name_of(model))
+    label_key = cells.source.schema.label.key if cells.source.schema.label else None
+    n_labels = cells.source.schema.n_labels or None
+    cluster(adata, ClusterOptions(n_clusters=n_labels, seed=seed), use_rep=use_rep)
+    scores = [_clustering(adata, use_rep, label_key, cells, seed)]
+    if label_key and find_spec("igraph") and find_spec("leidenalg"):
+        scores.append(_leiden(adata, use_rep, label_key, seed))
+    if isinstance(model, Decodes) and len(cells.split.test):
+        scores.append(score_reconstruction(model, cells.source, cells.split.test, held_out=True, seed=seed))
+    run.add_scores(pd.concat(scores, ignore_index=True))
+    if for_looking:
+        _add_what_people_look_at(adata, use_rep, cells)
+    with run.writing("cells.h5ad") as path:
+        adata.write_h5ad(path)
+
+
+def _clustering(adata: AnnData, use_rep: str, label_key: str | None, cells: Prepared, seed: int) -> pd.DataFrame:
+    """K-means against labels on all cells and on held-out cells; without labels, how compact the clusters are."""
+    if label_key is None:
+        return score(adata, ["silhouette_cluster"], use_rep=use_rep, cluster_key="cluster", seed=seed)
+    keys = {"use_rep": use_rep, "label_key": label_key}
+    tables = [score(adata, WITH_LABELS, cluster_key="cluster", seed=seed, **keys)]  # type: ignore[arg-type]
+    if len(cells.split.test) > 1:
+        n_clusters = cells.source.schema.n_labels
+        held_out = AnnData(
+            obs=adata.obs.assign(held_out=held_out_clusters(adata.obsm[use_rep], cells, n_clusters, seed))
+        )
+        names = [name for name in WITH_LABELS if not name.startswith("silhouette")]
+        tables.append(
+            score(
+                held_out,
+                names,
+                label_key=label_key,
+                cluster_key="held_out",
+                rows=cells.split.test,
+                held_out=True,
+                seed=seed,
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def held_out_clusters(latent: np.ndarray, cells: Prepared, n_clusters: int, seed: int) -> np.ndarray:
+    """Clusters of all cells from a k-means on those that are not held out, by the nearest centre; (n_obs,) int."""
+    seen = np.concatenate([cells.split.train, cells.split.validation])
+    labels = cluster_labels(latent[seen], ClusterOptions(n_clusters=n_clusters, seed=seed)).labels
+    names = np.unique(labels)
+    centres = np.stack([latent[seen][labels == name].mean(axis=0) for name in names])
+    distances = ((latent**2).sum(axis=1)[:, None] - 2 * latent @ centres.T) + (centres**2).sum(axis=1)
+    return distances.argmin(axis=1)
+
+
+def _leiden(adata: AnnData, use_rep: str, label_key: str, seed: int) -> pd.DataFrame:
+    """ARI of Leiden with the resolution that the labels like best: an oracle, for comparison with published tables only."""
+    value, _ = best_leiden_by_labels(np.asarray(adata.obsm[use_rep]), adata.obs[label_key], seed=seed)
+    row = {"task": "oracle", "metric": "best_leiden_ari", "value": value, "better": "higher", "group": ""}
+    return pd.DataFrame([row | {"held_out": False, "seed": seed}])
+
+
+def _add_what_people_look_at(adata: AnnData, use_rep: str, cells: Prepared) -> None:
+    embed(adata, use_rep=use_rep)
+    if adata.obs["cluster"].nunique() > 1:
+        try:
+            adata.uns["markers"] = markers(as_anndata(cells.source), adata.obs["cluster"])
+        except DataError as error:
+            adata.uns["markers_refused"] = str(error)
+    by = [field.key for field in (cells.source.schema.label, cells.source.schema.batch) if field]
+    if by:
+        adata.uns["composition"] = pd.concat([composition(adata.obs, "cluster", key) for key in by], ignore_index=True)

@@ -1,0 +1,23 @@
+"""Tasks: one biological question per file, and the table of them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task asks of a model (`ability`, or None for a task on what others wrote) and which keys it writes."""
+
+    ability: str | None
+    writes: tuple[str, ...]
+    summary: str
+
+
+TASKS: dict[str, Task] = {
+    "reduce": Task("encodes", ("obsm/X_{model}",), "place cells in a latent space"),
+    "embed": Task(None, ("obsm/{use_rep}_umap",), "UMAP of a latent, for looking"),
+    "cluster": Task(None, ("obs/cluster", "uns/cluster"), "group cells: k-means, DBSCAN or Leiden"),
+    "markers": Task(None, ("uns/markers",), "features that tell a cluster from the others"),
+    "composition": Task(None, ("uns/composition",), "what the clusters consist of, by label and batch"),
+    "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
+    "score": Task(None, (), "metrics, overall and per cell type"),
+}

@@ -1,0 +1,38 @@
+"""Ask: a task asks a model for an ability, and gets the cells in the form that the model was trained on."""
+
+from typing import Any, TypeVar
+
+from cellwright.core.abilities import ABILITIES, abilities_of
+from cellwright.data.check import check_values
+from cellwright.data.open import open_data
+from cellwright.data.source import StoredSource
+from cellwright.errors import AbilityError, DataError, SchemaMismatch
+from cellwright.models import MODELS, name_of
+from cellwright.models.model import Model
+
+Ability = TypeVar("Ability")
+
+
+def needs(model: Model, ability: type[Ability], task: str) -> Ability:
+    """The model, seen as having `ability`. Raises `AbilityError` that names the models which can."""
+    if isinstance(model, ability):
+        return model
+    name = next(name for name, kind in ABILITIES.items() if kind is ability)
+    able = ", ".join(other for other, entry in MODELS.items() if name in entry.abilities)
+    has = ", ".join(abilities_of(type(model))) or "nothing that a task can use"
+    raise AbilityError(f"{name_of(model)} cannot do `{task}`: it must have the ability {name!r}; it {has}. {able} can.")
+
+
+def cells_for(model: Model, data: Any, task: str) -> StoredSource:
+    """`data` (a source, an AnnData, a MuData or a path) as a source with the model's features, in the model's order."""
+    if not model.fitted:
+        raise DataError(f"`{task}` must have a fitted model; this {name_of(model)} was not trained. Call fit first.")
+    if not isinstance(data, StoredSource):
+        data = open_data(data, schema=model.schema)
+        check_values(data, model.support, wanted_by=name_of(model))
+    if data.schema.features != model.schema.features:
+        raise SchemaMismatch(
+            f"`{task}` needs the {model.schema.n_vars} features that {name_of(model)} was trained on, in their order; the "
+            f"source has {data.schema.n_vars} others. Open it with open_data(..., schema=model.schema)."
+        )
+    return data

@@ -1,0 +1,53 @@
+"""Embed: two dimensions to look at, by UMAP.
+
+    obsm[use_rep] (n_obs, n_latent) -> nearest neighbours -> scanpy's UMAP -> obsm[key_added] (n_obs, 2)
+
+The picture is for looking only: distances between groups and their sizes mean little, and no metric is computed on it.
+"""
+
+import anndata as ad
+import numpy as np
+import scanpy as sc
+from scipy import sparse
+
+from cellwright.errors import DataError
+from cellwright.keys import umap_key
+from cellwright.tasks.neighbours import cells_only, nearest, representation
+
+# UMAP's own default; scanpy counts the cell itself as one of them
+N_NEIGHBORS = 15
+
+
+def embed(adata: ad.AnnData, *, use_rep: str, key_added: str | None = None, seed: int = 0) -> None:
+    """Add a UMAP [McInnes18] of `obsm[use_rep]`, the same for the same `seed` on the same machine.
+
+    Writes `obsm[key_added] (n_obs, 2)` float32; `key_added` is f"{use_rep}_umap" if not given. Nothing else is changed.
+    Raises `MissingKey` if `obsm` has no `use_rep`, `DataError` for fewer than four cells.
+    """
+    adata.obsm[key_added or umap_key(use_rep)] = umap_of(representation(adata, use_rep), seed)
+
+
+def umap_of(latent: np.ndarray, seed: int) -> np.ndarray:
+    """UMAP coordinates `(n_obs, 2)` float32 of `latent (n_obs, n_latent)`."""
+    if len(latent) < 4:
+        raise DataError(f"a UMAP needs at least four cells; there are {len(latent)}. Plot the latent itself.")
+    cells = cells_only(len(latent))
+    cells.obsm["latent"] = latent
+    sc.pp.neighbors(cells, use_rep="latent", transformer=_Known(latent, seed), random_state=seed)
+    sc.tl.umap(cells, random_state=seed)
+    return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
+
+
+class _Known:
+    """Neighbours that are known already, in the shape of the scikit-learn transformer that scanpy asks for them."""
+
+    def __init__(self, latent: np.ndarray, seed: int) -> None:
+        self.indices, self.distances = nearest(latent, N_NEIGHBORS - 1, seed)
+
+    def get_params(self) -> dict[str, int]:
+        return {"n_neighbors": self.indices.shape[1] + 1}
+
+    def fit_transform(self, latent: np.ndarray) -> sparse.csr_matrix:
+        n_obs, width = self.indices.shape
+        starts = np.arange(0, n_obs * width + 1, width)
+        return sparse.csr_matrix((self.distances.ravel(), self.indices.ravel(), starts), shape=(n_obs, n_obs))

@@ -1,0 +1,63 @@
+"""Reconstruct: how well a model gives a cell back from its latent, on cells that it was not trained on.
+
+model with `encodes` and `decodes`, rows -> log p(x | z) per cell, and x against its mean on log-normalised values
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cellwright.core.abilities import Decodes, Encodes
+from cellwright.core.minibatch import Minibatch
+from cellwright.core.support import Support
+from cellwright.data.source import StoredSource
+from cellwright.metrics import METRICS
+from cellwright.models.model import Model
+from cellwright.nn import transform as transforms
+from cellwright.nn.transform import Transform
+from cellwright.tasks.ask import cells_for, needs
+from cellwright.tasks.score import score_rows
+from cellwright.train.infer import over_cells
+
+AT_MOST_CELLS = 5000  # values of both sides are dense here: 5,000 x 20,000 take 800 MB
+
+
+def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out: bool, seed: int = 0) -> pd.DataFrame:
+    """Rows of `scores.csv` for the task `reconstruct`, over `rows` (a seeded sample of 5,000 if there are more).
+
+    `r2` compares the values log1p(x * 10,000 / library) with the same of the predicted mean, so that models with different
+    likelihoods can be compared (real-valued data are compared as they are). `nll` is -log p(x | z) per cell in nats under the
+    model's own likelihood: it compares runs of one likelihood only.
+    """
+    encoder, decoder = needs(model, Encodes, "reconstruct"), needs(model, Decodes, "reconstruct")
+    source = cells_for(model, data, "reconstruct")
+    if len(rows) > AT_MOST_CELLS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, AT_MOST_CELLS, replace=False))
+    scale: Transform = "none" if model.support is Support.real else "log_normalise"
+
+    def both(minibatch: Minibatch) -> torch.Tensor:
+        mean = decoder.decode(encoder.encode(minibatch), minibatch)
+        library = mean.sum(dim=1, keepdim=True).clamp(min=1e-12)
+        predicted = mean if scale == "none" else torch.log1p(mean * transforms.TARGET_SUM / library)
+        return torch.stack([transforms.apply(scale, minibatch.x).dense(), predicted], dim=1)
+
+    values = over_cells(both, source, rows, block_rows=512)
+    nll = over_cells(lambda m: -decoder.log_prob(encoder.encode(m), m), source, rows, block_rows=512)
+    labels = _labels(source, rows)
+    table = score_rows(METRICS["r2"], "r2", labels, x_true=values[:, 0], x_predicted=values[:, 1])
+    table += [("reconstruct", "nll", float(nll.mean()), "lower", "")]
+    if labels is not None:
+        names = pd.Series(nll).groupby(labels.to_numpy(), observed=True).mean()
+        table += [("reconstruct", "nll", float(value), "lower", str(name)) for name, value in names.items()]
+    frame = pd.DataFrame(table, columns=["task", "metric", "value", "better", "group"])
+    return frame.assign(held_out=held_out, seed=seed)
+
+
+def _labels(source: StoredSource, rows: np.ndarray) -> pd.Series | None:
+    if source.schema.label is None:
+        return None
+    codes = source.annotation.label[rows]
+    names = np.array([*source.schema.label.values, None], dtype=object)
+    return pd.Series(names[codes])

@@ -1,0 +1,103 @@
+"""Checkpoint: all that a killed fit needs to go on as if nothing had happened. One file, replaced in one step.
+
+    weights, best weights, optimisers (tensors) + where it stands (JSON in the header) <-> checkpoint/state.safetensors
+
+Never a pickle: tensors in safetensors, everything else in its JSON header.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from cellwright.run import replacing
+
+
+@dataclass
+class Place:
+    """Where training stands: the next minibatch, and what was seen on the way."""
+
+    stage: int = 0
+    epoch: int = 0
+    index: int = 0  # of the next minibatch in this epoch
+    sums: dict[str, Any] = field(default_factory=dict)  # of this epoch so far
+    stopping: dict[str, Any] = field(default_factory=dict)
+    rows: list[list[Any]] = field(default_factory=list)  # history
+
+
+@dataclass
+class Checkpoint:
+    """Writes at most every `seconds`; `folder=None` writes nothing."""
+
+    folder: Path | None
+    seconds: float
+    _last: float = field(default_factory=time.monotonic)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write again."""
+        return self.folder is not None and time.monotonic() - self._last >= self.seconds
+
+    def save(
+        self, place: Place, model: nn.Module, best: dict[str, Tensor], optimisers: Sequence[torch.optim.Optimizer]
+    ) -> None:
+        """Replace the checkpoint."""
+        if self.folder is None:
+            return
+        tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+        tensors |= {f"best/{name}": value for name, value in best.items()}
+        scalars: list[dict[str, Any]] = []
+        for number, optimiser in enumerate(optimisers):
+            state = optimiser.state_dict()
+            scalars.append({"param_groups": state["param_groups"]})
+            for parameter, values in state["state"].items():
+                tensors |= {f"optimiser/{number}/{parameter}/{key}": value for key, value in values.items()}
+        self.folder.mkdir(exist_ok=True)
+        with replacing(self.folder / "state.safetensors") as path:
+            copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+            save_file(copies, path, metadata={"place": json.dumps(vars(place)), "optimisers": json.dumps(scalars)})
+        self._last = time.monotonic()
+
+    def load(self) -> "Saved | None":
+        """The saved state, or None where there is none."""
+        path = None if self.folder is None else self.folder / "state.safetensors"
+        if path is None or not path.exists():
+            return None
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+            header = file.metadata()
+        return Saved(Place(**json.loads(header["place"])), tensors, json.loads(header["optimisers"]))
+
+    def remove(self) -> None:
+        """Training is done: nothing to resume."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint held."""
+
+    place: Place
+    tensors: dict[str, Tensor]
+    optimisers: list[dict[str, Any]]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under a prefix (`model`, `best`)."""
+        return {n.removeprefix(f"{prefix}/"): v for n, v in self.tensors.items() if n.startswith(f"{prefix}/")}
+
+    def restore_optimiser(self, number: int, optimiser: torch.optim.Optimizer) -> None:
+        """Load the state of one optimiser."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in self.part(f"optimiser/{number}").items():
+            parameter, key = name.split("/", 1)
+            state.setdefault(int(parameter), {})[key] = value
+        optimiser.load_state_dict({"state": state, **self.optimisers[number]})

@@ -1,0 +1,113 @@
+"""Engine: one optimiser step of an objective, on any device and any number of them, through Lightning Fabric.
+
+Minibatch, Objective -> wrapped module (precision, gradient averaging) -> backward -> clip -> optimiser
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from cellwright.core.minibatch import Minibatch
+from cellwright.core.objective import Loss, Objective, Step
+from cellwright.errors import OptionError, TrainingDiverged
+from cellwright.models.model import Model
+from cellwright.train.options import FitOptions
+
+
+@dataclass(eq=False)
+class _Work:
+    # plain on purpose: Fabric rebuilds the dataclasses that it finds among the arguments of a module, and cannot rebuild frozen
+    # ones; it leaves objects that it does not know alone
+    __slots__ = ("minibatch", "number", "step")
+    number: int
+    minibatch: Minibatch
+    step: Step
+
+
+class _Losses(nn.Module):
+    """Every objective is called through this module: a loss bound to the bare model would train unsynchronised."""
+
+    def __init__(self, model: Model, objectives: Sequence[Objective]) -> None:
+        super().__init__()
+        self.model = model
+        self.objectives = objectives
+
+    def forward(self, work: "tuple[_Work]") -> tuple[Tensor, dict[str, Tensor]]:
+        (piece,) = work
+        loss = self.objectives[piece.number].loss(piece.minibatch, piece.step)
+        total = loss.total(piece.minibatch.weight)
+        return total, {**_means(loss, piece.minibatch.weight), "loss": total.detach()}
+
+
+class Engine:
+    """The objectives of one stage, set up on the devices."""
+
+    def __init__(self, fabric: Fabric, model: Model, objectives: Sequence[Objective], options: FitOptions) -> None:
+        self.fabric = fabric
+        self.objectives = objectives
+        self.clip = options.gradient_clip
+        self.losses = fabric.setup_module(_Losses(model, objectives))
+        self.optimisers = [cast("torch.optim.Optimizer", fabric.setup_optimizers(_adam(o))) for o in objectives]
+
+    def step(self, minibatch: Minibatch, step: Step, index: int) -> dict[str, float]:
+        """One step of every objective whose turn it is; the mean of each loss term, by name."""
+        terms: dict[str, float] = {}
+        for number, (objective, optimiser) in enumerate(zip(self.objectives, self.optimisers, strict=True)):
+            if index % objective.every:
+                continue
+            optimiser.zero_grad()
+            total, parts = self.losses((_Work(number, minibatch, step),))
+            terms |= self._named(objective, parts)
+            self._refuse_divergence(terms, step, index)
+            self.fabric.backward(total)
+            if self.clip is not None:
+                self.fabric.clip_gradients(self.losses, optimiser, max_norm=self.clip, error_if_nonfinite=False)
+            optimiser.step()
+        return terms
+
+    def evaluate(self, minibatch: Minibatch, step: Step) -> dict[str, float]:
+        """The mean of each loss term, without a step."""
+        terms: dict[str, float] = {}
+        for number, objective in enumerate(self.objectives):
+            terms |= self._named(objective, self.losses((_Work(number, minibatch, step),))[1])
+        return terms
+
+    def _named(self, objective: Objective, parts: dict[str, Tensor]) -> dict[str, float]:
+        prefix = f"{objective.name}/" if len(self.objectives) > 1 else ""
+        return {prefix + name: float(value) for name, value in parts.items()}
+
+    def _refuse_divergence(self, terms: dict[str, float], step: Step, index: int) -> None:
+        for name, value in terms.items():
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"training diverged: the loss term {name!r} must be finite; it is {value} in epoch {step.epoch}, step "
+                    f"{index}. Try a learning_rate ten times smaller, a smaller gradient_clip, or precision='32-true'."
+                )
+
+
+def make_fabric(options: FitOptions) -> Fabric:
+    """Fabric for the chosen device, precision and number of devices, launched."""
+    # mps is not chosen by itself: NaN losses that the CPU does not have are reported for it
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise OptionError("device of FitOptions is 'cuda', but torch sees no CUDA device; use device='auto' or 'cpu'.")
+    strategy = "ddp" if options.devices > 1 else "auto"
+    fabric = Fabric(accelerator=device, devices=options.devices, strategy=strategy, precision=options.precision)
+    fabric.launch()
+    return fabric
+
+
+def _adam(objective: Objective) -> torch.optim.Optimizer:
+    chosen = objective.optimiser
+    return torch.optim.AdamW(
+        objective.trains.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True
+    )
+
+
+def _means(loss: Loss, weight: Tensor) -> dict[str, Tensor]:
+    return {name: (term.detach() * weight).sum() / weight.sum() for name, term in loss.terms.items()}

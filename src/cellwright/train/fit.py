@@ -1,0 +1,205 @@
+"""Fit: the training loop, for every model.
+
+    model.stages() -> epochs over the training rows -> best weights on validation -> model.learn() -> the run folder
+
+One loop for networks and baselines: a GAN has two objectives, a baseline has no stage. The order of cells comes from
+(seed, stage, epoch), noise from (seed, stage, epoch, step, row), so a fit that was killed resumes to the same weights.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from cellwright.core.noise import NoiseKey
+from cellwright.core.objective import Step
+from cellwright.data.check import check_values
+from cellwright.data.open import open_data
+from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled
+from cellwright.data.source import StoredSource
+from cellwright.data.split import Split, random_split
+from cellwright.errors import CellwrightError, DataError
+from cellwright.models.model import Model
+from cellwright.run import Run
+from cellwright.train.checkpoint import Checkpoint, Place, Saved
+from cellwright.train.cost import measured
+from cellwright.train.engine import Engine, make_fabric
+from cellwright.train.history import History, Sums
+from cellwright.train.interrupt import Interrupted, Interruption, watching_for_interruption
+from cellwright.train.options import FitOptions
+from cellwright.train.progress import FitProgress
+from cellwright.train.random_state import draw_weights, own_random_state
+from cellwright.train.saved import begin_run, finish_run
+from cellwright.train.stopping import EarlyStopping
+
+
+def fit(
+    model: Model,
+    data: Any,
+    options: FitOptions = FitOptions(),  # noqa: B008  frozen
+    *,
+    split: Split | None = None,
+    run: Path | str | None = None,
+    command: str = "",
+    progress: bool = True,
+) -> History:
+    """Train `model` on the training rows of `data` (a source, or what `open_data` takes); its weights change in place.
+
+    A model that was fitted before goes on from its weights. `split` defaults to a random one with `options.validation`.
+    With `run`, the folder holds all that design.md's run folder has; an unfinished run of the same options and data is resumed.
+
+    Raises `UnsuitableValues` for values the model cannot use, `TrainingDiverged` for a loss that is not finite,
+    `Interrupted` after Ctrl-C or SIGTERM (resumable), `RunError` for a folder that cannot be written.
+    """
+    source = data if isinstance(data, StoredSource) else open_data(data)
+    check_values(source, model.support, wanted_by=type(model).__name__)
+    split = split or random_split(source.n_obs, validation=options.validation, seed=options.seed)
+    folder = begin_run(run, model, source, split, options, command) if run is not None else None
+    try:
+        with measured() as cost, own_random_state(options.seed):
+            history = _Fit(model, source, split, options, folder, progress).run()
+    except Interrupted:
+        raise
+    except CellwrightError as error:
+        if folder is not None:
+            folder.fail(str(error), **asdict(cost))
+        raise
+    if folder is not None:
+        finish_run(folder, model, history, asdict(cost))
+    return history
+
+
+class _Fit:
+    """The state of one fit."""
+
+    def __init__(
+        self, model: Model, source: StoredSource, split: Split, options: FitOptions, folder: Run | None, progress: bool
+    ) -> None:
+        self.model, self.source, self.split, self.options = model, source, split, options
+        self.checkpoint = Checkpoint(folder.path / "checkpoint" if folder else None, options.checkpoint_seconds)
+        self.plan = training_plan(source, options)
+        self.history = History()
+        self.progress = progress
+
+    def run(self) -> History:
+        if not self.model.fitted:
+            draw_weights(self.model)
+        stages = self.model.stages()
+        if stages:
+            fabric = make_fabric(self.options)
+            saved = self.checkpoint.load()
+            first = saved.place.stage if saved else 0
+            with watching_for_interruption() as interruption:
+                for stage in range(first, len(stages)):
+                    engine = Engine(fabric, self.model, stages[stage], self.options)
+                    self._stage(fabric, engine, stage, saved if stage == first else None, interruption)
+            self.model.to("cpu")
+        self.model.eval()
+        self.model.learn(self.source, self.split.train, self._rng(len(stages), 0))
+        self.model.fitted = True
+        self.checkpoint.remove()
+        return self.history
+
+    def _stage(
+        self, fabric: Fabric, engine: Engine, stage: int, saved: Saved | None, interruption: Interruption
+    ) -> None:
+        """All epochs of one stage; ends with the best weights on validation, or with the last where there is none."""
+        place, best = self._resume(engine, stage, saved)
+        stopping = EarlyStopping(**place.stopping)
+        n_epochs = self.options.epochs(len(self.split.train))
+        with FitProgress(type(self.model).__name__, n_epochs, len(self.split.train), shown=self.progress) as bar:
+            while place.epoch < n_epochs and not stopping.should_stop:
+                means = self._epoch(fabric, engine, place, best, interruption, bar)
+                self.history.add(place.epoch, "train", means)
+                if len(self.split.validation):
+                    means = self._validate(fabric, engine)
+                    self.history.add(place.epoch, "validation", means)
+                    if stopping.update(place.epoch, means["loss"]):
+                        best = {name: value.clone() for name, value in self.model.state_dict().items()}
+                bar.epoch(place.epoch, means["loss"])
+                place.epoch, place.index, place.sums = place.epoch + 1, 0, {}
+                place.stopping, place.rows = asdict(stopping), [list(row) for row in self.history.rows]
+                if self.checkpoint.due:
+                    self.checkpoint.save(place, self.model, best, engine.optimisers)
+        if best:
+            self.model.load_state_dict(best)
+            self.history.best_epoch = stopping.best_epoch
+
+    def _epoch(
+        self,
+        fabric: Fabric,
+        engine: Engine,
+        place: Place,
+        best: dict[str, Tensor],
+        interruption: Interruption,
+        bar: FitProgress,
+    ) -> dict[str, float]:
+        """One pass over the training rows; the mean of each loss term."""
+        self.model.train()
+        sums = Sums(**place.sums)
+        rng, seed = self._rng(place.stage, place.epoch), self._noise_seed(place.stage)
+        world, rank = fabric.world_size, fabric.global_rank
+        passes = self.source.minibatches(self.split.train, self.options.batch_size, self.plan, rng, rank, world)
+        for index, minibatch in enumerate(passes):
+            if index < place.index:
+                continue  # done before the fit was interrupted
+            noise = NoiseKey(seed, place.epoch, index)
+            torch.manual_seed(hash((noise.seed, noise.epoch, index, rank)) % 2**63)  # of the dropout
+            terms = engine.step(minibatch.to(fabric.device), Step(place.epoch, noise), index)
+            sums.add(terms, float(minibatch.weight.sum()))
+            bar.step(place.epoch, int(sums.weight))
+            if self.checkpoint.due or interruption.signal_number:
+                place.index, place.sums = index + 1, asdict(sums)
+                self.checkpoint.save(place, self.model, best, engine.optimisers)
+                self._refuse_to_go_on(interruption)
+        return sums.means
+
+    @torch.no_grad()
+    def _validate(self, fabric: Fabric, engine: Engine) -> dict[str, float]:
+        """The mean of each loss term over the validation rows, the same noise in every epoch."""
+        self.model.eval()
+        sums = Sums()
+        rng = np.random.default_rng(0)
+        for index, minibatch in enumerate(self.source.minibatches(self.split.validation, 1024, Sequential(), rng)):
+            sums.add(
+                engine.evaluate(minibatch.to(fabric.device), Step.evaluation(index)), float(minibatch.weight.sum())
+            )
+        return sums.means
+
+    def _resume(self, engine: Engine, stage: int, saved: Saved | None) -> tuple[Place, dict[str, Tensor]]:
+        if saved is None:
+            stopping = EarlyStopping(self.options.patience, self.options.min_delta)
+            return Place(stage=stage, stopping=asdict(stopping), rows=[list(row) for row in self.history.rows]), {}
+        self.model.load_state_dict(saved.part("model"))
+        for number, optimiser in enumerate(engine.optimisers):
+            saved.restore_optimiser(number, optimiser)
+        self.history.rows = [(int(e), str(s), str(t), float(v)) for e, s, t, v in saved.place.rows]
+        return saved.place, saved.part("best")
+
+    def _refuse_to_go_on(self, interruption: Interruption) -> None:
+        if interruption.signal_number:
+            how = "run the same command again to resume" if self.checkpoint.folder else "give a run folder to resume"
+            raise Interrupted(f"training was interrupted; {how}.", interruption.signal_number)
+
+    def _rng(self, stage: int, epoch: int) -> np.random.Generator:
+        return np.random.default_rng([self.options.seed, stage, epoch])
+
+    def _noise_seed(self, stage: int) -> int:
+        return self.options.seed * 1_000_003 + stage
+
+
+def training_plan(source: StoredSource, options: FitOptions) -> Plan:
+    """The order in which the training rows are visited."""
+    if options.balance == "none":
+        return Shuffled(options.shuffle_block_rows or source.preferred_block_rows)
+    codes = source.annotation.label if options.balance == "label" else source.annotation.batch
+    if not (codes >= 0).any():
+        key = f"{options.balance}_key"
+        raise DataError(
+            f"balance={options.balance!r} must have classes; the data were opened without a {key}. Give {key}."
+        )
+    return ClassBalanced(codes)

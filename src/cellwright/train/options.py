@@ -1,0 +1,43 @@
+"""Options of training, the same for every model."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from cellwright.core.options import Options
+
+CELLS_SEEN = 8_000_000  # by default; 400 epochs of 20,000 cells
+
+
+class FitOptions(Options):
+    """How long, on what, and with which safeguards a model is trained."""
+
+    max_epochs: int | None = Field(
+        None, ge=1, description="passes over the training cells at most; None is 400, fewer above 20,000 cells"
+    )
+    batch_size: int = Field(128, ge=2, description="cells per minibatch, over all devices together")
+    seed: int = Field(0, ge=0, description="of the weights, the order of cells and the noise")
+    validation: float = Field(0.1, ge=0, lt=1, description="share of the cells kept for early stopping")
+    patience: int = Field(30, ge=1, description="epochs without a better validation loss after which training stops")
+    min_delta: float = Field(0.0, ge=0, description="what counts as better, in the unit of the loss")
+    gradient_clip: float | None = Field(10.0, gt=0, description="largest norm of the gradient; None is no limit")
+    balance: Literal["none", "label", "batch"] = Field(
+        "none", description="show the classes of this annotation equally often in training"
+    )
+    shuffle_block_rows: int | None = Field(
+        None,
+        ge=1,
+        description="contiguous rows that stay together in the shuffle; None is 1 in memory and 64 from disk",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="auto is cuda where there is one, else cpu"
+    )
+    devices: int = Field(1, ge=1, description="how many of them")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = Field(
+        "32-true", description="of the arithmetic"
+    )
+    checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints of a fit with a run folder")
+
+    def epochs(self, n_train: int) -> int:
+        """`max_epochs`, or its default for that many training cells."""
+        return self.max_epochs or int(min(400, max(10, CELLS_SEEN // max(1, n_train))))

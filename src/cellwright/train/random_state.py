@@ -1,0 +1,22 @@
+"""Random state: torch's layers (dropout, initial weights) draw from its global generator; here it is lent and given back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from cellwright.models.model import Model
+
+
+@contextmanager
+def own_random_state(seed: int) -> Iterator[None]:
+    """Inside, torch's global generators start from `seed`; afterwards they are as they were."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def draw_weights(model: Model) -> None:
+    """Give an untrained model the initial weights that the generator's state implies, whenever it was constructed."""
+    fresh = type(model)(model.schema, model.options)
+    model.load_state_dict(fresh.state_dict())

@@ -1,0 +1,276 @@
+"""What holds for every entry of `LIKELIHOODS`. The references are SciPy in float64; a new likelihood adds its own to `REFERENCES`."""
+
+import itertools
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse, special, stats
+
+import cellwright.likelihoods
+from cellwright.core.minibatch import SparseRows
+from cellwright.core.options import Options
+from cellwright.core.support import Support
+from cellwright.errors import OptionError
+from cellwright.likelihoods import LIKELIHOODS, AnyLikelihood, NegativeBinomial
+
+NOT_LIKELIHOODS = {"__init__", "head", "fused", "special"}
+
+
+def _layer(layer, h):
+    return h @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+
+
+def _counts(head, h, library):
+    mean = library * special.softmax(_layer(head.share, h), axis=1)
+    theta = np.exp(head.log_theta.detach().double().numpy()) if hasattr(head, "log_theta") else None
+    return mean, theta
+
+
+def _negative_binomial(head, h, library):
+    mean, theta = _counts(head, h, library)
+    return lambda x: stats.nbinom.logpmf(x, theta, theta / (theta + mean))
+
+
+def _poisson(head, h, library):
+    mean, _ = _counts(head, h, library)
+    return lambda x: stats.poisson.logpmf(x, mean)
+
+
+def _zinb(head, h, library):
+    counted, dropout = _negative_binomial(head, h, library), special.expit(_layer(head.dropout_logits, h))
+    return lambda x: np.log(dropout * (x == 0) + (1 - dropout) * np.exp(counted(x)))
+
+
+def _bernoulli(head, h, library):
+    p = special.expit(_layer(head.logits, h))
+    return lambda x: stats.bernoulli.logpmf(x, p)
+
+
+def _gaussian(head, h, library):
+    scale = np.exp(head.log_variance.detach().double().numpy() / 2)
+    return lambda x: stats.norm.logpdf(x, _layer(head.location, h), scale)
+
+
+# name -> (head, h, library) -> log p, elementwise
+REFERENCES = {
+    "bernoulli": _bernoulli,
+    "gaussian": _gaussian,
+    "negative_binomial": _negative_binomial,
+    "poisson": _poisson,
+    "zinb": _zinb,
+}
+
+# points and weights over which a density with a mean of tens is summed
+GRIDS = {
+    Support.counts: (np.arange(4_000), 1.0),
+    Support.binary: (np.arange(2), 1.0),
+    Support.real: (np.linspace(-30, 30, 6_001), 0.01),
+}
+
+
+def _settings(cls):
+    """Each combination of the options that are a choice of words."""
+    choices = {
+        name: get_args(field.annotation)
+        for name, field in cls.model_fields.items()
+        if get_origin(field.annotation) is Literal
+    }
+    for values in itertools.product(*choices.values()):
+        yield cls(**dict(zip(choices, values, strict=True)))
+
+
+ALL = [options for cls in LIKELIHOODS.values() for options in _settings(cls)]
+every_likelihood = pytest.mark.parametrize("options", ALL, ids=lambda o: "-".join(map(str, o.model_dump().values())))
+every_precision = pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [pytest.param(torch.float32, 1e-5, id="float32"), pytest.param(torch.float64, 1e-9, id="float64")],
+)
+
+
+class Example:
+    """A head with random weights, cells that it could have made, and the same cells stored sparse and dense."""
+
+    def __init__(self, options, n_obs=6, n_vars=5, seed=0, dtype=torch.float64):
+        rng = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self.options, self.dtype = options, dtype
+        self.head = options.head(3, n_vars).to(dtype)
+        self.h = torch.from_numpy(rng.normal(size=(n_obs, 3))).to(dtype)
+        self.x = self._values(rng, n_obs, n_vars) * (rng.random((n_obs, n_vars)) < 0.6)
+        self.library = torch.from_numpy(self.x.sum(axis=1, keepdims=True)).to(dtype)
+        self.sparse = SparseRows.of(sparse.csr_matrix(self.x)).map(lambda values: values.to(dtype))
+        self.dense = SparseRows.of(self.x).map(lambda values: values.to(dtype))
+
+    def _values(self, rng, n_obs, n_vars):
+        if self.options.support == Support.real:
+            return rng.normal(size=(n_obs, n_vars)).astype(np.float32).astype(np.float64)
+        high = 2 if self.options.support == Support.binary else 30
+        return rng.integers(0, high, (n_obs, n_vars)).astype(np.float64)
+
+    def reference(self):
+        name = self.options.name
+        return REFERENCES[name](self.head, self.h.double().numpy(), self.library.double().numpy())
+
+    def log_prob(self, x=None, where=None):
+        return self.head.log_prob(self.h, x or self.sparse, self.library, where)
+
+
+def test_every_file_is_in_the_table_under_its_own_name():
+    folder = Path(cellwright.likelihoods.__file__).parent
+    assert {file.stem for file in folder.glob("*.py")} - NOT_LIKELIHOODS == set(LIKELIHOODS)
+    for name, cls in LIKELIHOODS.items():
+        assert cls.__module__ == f"cellwright.likelihoods.{name}"
+        assert cls().name == name
+
+
+@every_likelihood
+@every_precision
+def test_log_prob_equals_scipy(options, dtype, tolerance):
+    example = Example(options, n_obs=40, n_vars=20, dtype=dtype)
+    expected = example.reference()(example.x).sum(axis=1)
+    error = example.log_prob().detach().double().numpy() - expected
+    assert (np.abs(error) / np.maximum(1, np.abs(expected))).max() < tolerance
+
+
+@every_likelihood
+def test_gradients_equal_finite_differences(options):
+    example = Example(options)
+    h = example.h.requires_grad_()
+    # gradcheck moves its inputs in place, so the head's parameters need no way in
+    assert torch.autograd.gradcheck(
+        lambda h, *_: example.head.log_prob(h, example.sparse, example.library),
+        (h, *example.head.parameters()),
+        atol=1e-6,
+        rtol=1e-5,
+    )
+
+
+@every_likelihood
+def test_samples_have_the_mean_and_variance_of_the_density(options):
+    n = 40_000
+    example = Example(options, n_obs=1, n_vars=4)
+    library = torch.tensor([[40.0]], dtype=torch.float64)
+    draws = example.head.sample(
+        example.h.expand(n, -1), library.expand(n, -1), torch.Generator().manual_seed(0)
+    ).numpy()
+    points, width = GRIDS[options.support]
+    density = REFERENCES[options.name](example.head, example.h.numpy(), library.numpy())
+    p = np.exp([density(point)[0] for point in points]) * width  # (n_points, n_vars)
+    mean = points @ p
+    variance, fourth = (((points[:, None] - mean) ** k * p).sum(axis=0) for k in (2, 4))
+    np.testing.assert_allclose(p.sum(axis=0), 1, rtol=1e-9)
+    np.testing.assert_allclose(example.head.mean(example.h, library).detach()[0], mean, rtol=1e-6)
+    # six standard errors: by chance, one in 10^9
+    assert (np.abs(draws.mean(axis=0) - mean) < 6 * np.sqrt(variance / n)).all()
+    assert (np.abs(draws.var(axis=0) - variance) < 6 * np.sqrt((fourth - variance**2) / n)).all()
+
+
+@every_likelihood
+def test_samples_lie_in_the_support_and_repeat_under_their_seed(options):
+    example = Example(options, n_obs=50)
+    first, second = (
+        example.head.sample(example.h, example.library, torch.Generator().manual_seed(seed)) for seed in (1, 1)
+    )
+    assert torch.equal(first, second)
+    assert not first.requires_grad
+    if options.support >= Support.counts:
+        assert torch.equal(first, first.round().clamp(min=0, max=1 if options.support == Support.binary else None))
+
+
+@every_likelihood
+@given(n_obs=st.integers(1, 7), n_vars=st.integers(1, 7), seed=st.integers(0, 1_000))
+@settings(max_examples=25, deadline=None)
+def test_sparse_equals_dense(options, n_obs, n_vars, seed):
+    example = Example(options, n_obs, n_vars, seed)
+    torch.testing.assert_close(
+        example.log_prob(example.sparse), example.log_prob(example.dense), rtol=1e-12, atol=1e-12
+    )
+
+
+@every_likelihood
+@given(n_obs=st.integers(1, 7), n_vars=st.integers(1, 7), seed=st.integers(0, 1_000))
+@settings(max_examples=25, deadline=None)
+def test_where_and_its_complement_add_up(options, n_obs, n_vars, seed):
+    example = Example(options, n_obs, n_vars, seed)
+    where = torch.from_numpy(np.random.default_rng(seed).random((n_obs, n_vars)) < 0.5)
+    for x in (example.sparse, example.dense):
+        parts = example.log_prob(x, where) + example.log_prob(x, ~where)
+        torch.testing.assert_close(parts, example.log_prob(x), rtol=1e-12, atol=1e-12)
+
+
+@every_likelihood
+def test_where_restricts_the_sum_to_its_positions(options):
+    example = Example(options)
+    where = torch.from_numpy(np.random.default_rng(1).random(example.x.shape) < 0.5)
+    expected = np.where(where, example.reference()(example.x), 0).sum(axis=1)
+    np.testing.assert_allclose(example.log_prob(where=where).detach(), expected, rtol=1e-9, atol=1e-12)
+    assert torch.equal(example.log_prob(where=torch.zeros_like(where)), torch.zeros(6, dtype=torch.float64))
+
+
+@every_likelihood
+def test_a_cell_does_not_depend_on_the_others(options):
+    example = Example(options)
+    together = example.log_prob().detach()
+    for row in range(len(together)):
+        x = SparseRows.of(sparse.csr_matrix(example.x[[row]])).map(torch.Tensor.double)
+        alone = example.head.log_prob(example.h[[row]], x, example.library[[row]])
+        torch.testing.assert_close(alone.detach(), together[[row]], rtol=1e-12, atol=1e-12)
+
+
+@every_likelihood
+def test_a_cell_without_any_value_has_a_finite_value_and_gradient(options):
+    example = Example(options)
+    empty = SparseRows.of(sparse.csr_matrix(example.x.shape)).map(torch.Tensor.double)
+    log_prob = example.head.log_prob(example.h.requires_grad_(), empty, torch.zeros_like(example.library))
+    log_prob.sum().backward()
+    assert log_prob.isfinite().all()
+    assert all(tensor.grad.isfinite().all() for tensor in (example.h, *example.head.parameters()))
+    if options.support == Support.counts:  # the library says so: the probability is 1
+        assert torch.equal(log_prob, torch.zeros_like(log_prob))
+
+
+@every_likelihood
+def test_a_minibatch_in_float32_gives_float32_without_gradients_too(options):
+    example = Example(options, dtype=torch.float32)
+    with torch.no_grad():
+        without = example.log_prob()
+    assert without.dtype == torch.float32
+    assert torch.equal(without, example.log_prob().detach())
+
+
+class _Model(Options):
+    likelihood: AnyLikelihood = NegativeBinomial()
+
+
+@every_likelihood
+def test_options_come_back_equal_from_json(options):
+    model = _Model(likelihood=options)
+    assert _Model.model_validate_json(model.model_dump_json()) == model
+    assert model.model_dump()["likelihood"] == options.model_dump()
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_a_bare_name_gives_the_default_options(name):
+    assert _Model(likelihood=name).likelihood == LIKELIHOODS[name]()
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        pytest.param(
+            "poison", r"likelihood must be one of .*; it is 'poison'\. Did you mean 'poisson'\?", id="misspelt"
+        ),
+        pytest.param({"variance": "unit"}, r"likelihood must be one of .*; it is None\.", id="without a name"),
+        pytest.param(3, r"likelihood must be one of .*; it is 3\.", id="a number"),
+        pytest.param({"name": "gaussian", "varianc": "unit"}, "no option 'varianc'.*'variance'", id="misspelt option"),
+        pytest.param({"name": "gaussian", "variance": "cell"}, "^variance of Gaussian should be", id="wrong option"),
+    ],
+)
+def test_what_is_no_likelihood_is_refused_in_one_sentence(value, sentence):
+    with pytest.raises(OptionError, match=sentence):
+        _Model(likelihood=value)

@@ -1,0 +1,142 @@
+"""What every metric of the table must do, whatever it measures."""
+
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+import cellwright.metrics
+from cellwright.errors import DataError
+from cellwright.metrics import METRICS, Metric
+
+OVER_METRICS = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
+GROUPS = {"labels_true", "clusters"}
+
+
+def arrays_for(metric: Metric, n_obs: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
+    """Arrays of imperfect agreement: three labels, clusters and a latent that know something of them, noisy values."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 3, n_obs)
+    x_true = rng.normal(size=(n_obs, 4)) + codes[:, None]
+    every = {
+        "labels_true": np.array(["T", "B", "NK"])[codes],
+        "clusters": np.where(rng.random(n_obs) < 0.8, codes, rng.integers(0, 4, n_obs)),
+        "latent": rng.normal(size=(n_obs, 3)) + 2 * codes[:, None],
+        "x_true": x_true,
+        "x_predicted": x_true + rng.normal(size=x_true.shape),
+    }
+    return {name: every[name] for name in metric.needs}
+
+
+# scikit-learn's name for each metric; those without one have a slow closed form in their own test file
+REFERENCE = {
+    "ari": lambda labels_true, clusters: reference.adjusted_rand_score(labels_true, clusters),
+    "nmi": lambda labels_true, clusters: reference.normalized_mutual_info_score(labels_true, clusters),
+    "silhouette_label": lambda latent, labels_true: (reference.silhouette_score(latent, labels_true) + 1) / 2,
+    "silhouette_cluster": lambda latent, clusters: reference.silhouette_score(latent, clusters),
+    "r2": lambda x_true, x_predicted: reference.r2_score(x_true, x_predicted, multioutput="variance_weighted"),
+    "rmse": lambda x_true, x_predicted: reference.root_mean_squared_error(x_true.ravel(), x_predicted.ravel()),
+    "pearson": lambda x_true, x_predicted: np.corrcoef(x_true.ravel(), x_predicted.ravel())[0, 1],
+}
+
+_LABELS, _VALUES = np.repeat(["T", "B"], 10), np.random.default_rng(0).normal(size=(20, 3))
+_FAR_APART = np.repeat([[0.0], [1e12]], 10, axis=0) + np.tile([[0.0], [1.0]], (10, 1))
+PERFECT = {
+    "labels_true": _LABELS,
+    "clusters": np.repeat([7, 3], 10),
+    "latent": _FAR_APART,
+    "x_true": _VALUES,
+    "x_predicted": _VALUES,
+}
+
+
+@OVER_METRICS
+def test_takes_the_arrays_that_it_says_it_needs(metric):
+    positional = [p.name for p in inspect.signature(metric.function).parameters.values() if p.default is p.empty]
+    assert tuple(positional) == metric.needs
+
+
+@OVER_METRICS
+def test_perfect_arrays_reach_the_better_bound(metric):
+    best = metric.bounds[1] if metric.better == "higher" else metric.bounds[0]
+    assert metric.function(**{name: PERFECT[name] for name in metric.needs}) == pytest.approx(best, abs=1e-9)
+
+
+@OVER_METRICS
+@pytest.mark.parametrize("seed", range(5))
+def test_stays_within_its_bounds(metric, seed):
+    low, high = metric.bounds
+    assert low <= metric.function(**arrays_for(metric, n_obs=12, seed=seed)) <= high
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_equals_a_reference_implementation(name):
+    arrays = arrays_for(METRICS[name])
+    assert METRICS[name].function(**arrays) == pytest.approx(REFERENCE[name](**arrays), abs=1e-9)
+
+
+@OVER_METRICS
+def test_ignores_the_order_of_cells(metric):
+    arrays = arrays_for(metric)
+    order = np.random.default_rng(1).permutation(60)
+    shuffled = {name: array[order] for name, array in arrays.items()}
+    assert metric.function(**shuffled) == pytest.approx(metric.function(**arrays), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if GROUPS & set(metric.needs)])
+def test_ignores_the_names_of_labels_and_clusters(name):
+    arrays = arrays_for(METRICS[name])
+    renamed = {
+        key: np.unique(array, return_inverse=True)[1] * -7 if key in GROUPS else array for key, array in arrays.items()
+    }
+    assert METRICS[name].function(**renamed) == pytest.approx(METRICS[name].function(**arrays), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if "labels_true" in metric.needs])
+def test_leaves_out_cells_without_a_label(name):
+    arrays = arrays_for(METRICS[name])
+    known = arrays["labels_true"] != "NK"
+    missing = arrays | {"labels_true": np.where(known, arrays["labels_true"], None)}
+    without = {key: array[known] for key, array in arrays.items()}
+    assert METRICS[name].function(**missing) == METRICS[name].function(**without)
+
+
+@OVER_METRICS
+@pytest.mark.parametrize("case", ["single group", "one cell", "no cell"])
+def test_a_degenerate_input_gives_a_value_within_the_bounds_or_a_sentence(metric, case):
+    arrays = arrays_for(metric)
+    if case == "single group":
+        arrays |= {name: np.full(60, "T") for name in GROUPS & set(arrays)}
+    else:
+        arrays = {name: array[: case == "one cell"] for name, array in arrays.items()}
+    try:
+        value = metric.function(**arrays)
+    except DataError as error:
+        assert str(error).endswith(".")
+    else:
+        assert metric.bounds[0] <= value <= metric.bounds[1]
+
+
+@OVER_METRICS
+def test_values_per_label_are_named_by_the_labels_and_lie_within_the_bounds(metric):
+    arrays = arrays_for(metric)
+    labels = arrays.pop("labels_true", np.repeat(["T", "B", "NK"], 20))
+    by_label = metric.per_label(labels, **arrays)
+    assert set(by_label) == (set() if metric.by_label is None else {"T", "B", "NK"})
+    assert all(metric.bounds[0] <= value <= metric.bounds[1] for value in by_label.values())
+
+
+def test_every_metric_that_a_file_defines_is_in_the_table():
+    modules = [
+        importlib.import_module(f"cellwright.metrics.{module.name}")
+        for module in pkgutil.iter_modules(cellwright.metrics.__path__)
+    ]
+    defined = {id(value) for module in modules for value in vars(module).values() if isinstance(value, Metric)}
+    assert defined == {id(metric) for metric in METRICS.values()}
+
+
+def test_the_name_in_the_table_is_the_name_of_the_function():
+    assert {name: metric.function.__name__ for name, metric in METRICS.items()} == {name: name for name in METRICS}

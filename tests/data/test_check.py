@@ -1,0 +1,79 @@
+"""Every value is looked at before a model sees it."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from cellwright.core.support import Support
+from cellwright.data.check import check_cells_have_counts, check_values
+from cellwright.data.open import open_data
+from cellwright.errors import UnsuitableValues
+
+ROW, COLUMN = 4500, 3  # beyond the first block of rows
+
+
+def source_with(value: float, form=sparse.csr_matrix):
+    counts = np.zeros((5000, 5), dtype=np.float64)
+    counts[:, 0] = 1
+    counts[ROW, COLUMN] = value
+    counts[ROW + 1, 1] = value
+    adata = anndata.AnnData(
+        sparse.csr_matrix(counts.shape),
+        obs=pd.DataFrame(index=[f"cell{i}" for i in range(5000)]),
+        var=pd.DataFrame(index=["CD3D", "CD4", "CD8A", "CD3E", "MS4A1"]),
+        layers={"counts": form(counts)},
+    )
+    return open_data(adata, layer="counts")
+
+
+VALUES = [np.nan, np.inf, -np.inf, -1.0, -0.5, 0.5, 3.7, 2.0, 1.0, 1e9]
+
+
+def allowed(value: float, support: Support) -> bool:
+    return {
+        Support.real: np.isfinite(value),
+        Support.non_negative: np.isfinite(value) and value >= 0,
+        Support.counts: np.isfinite(value) and value >= 0 and value == int(value),
+        Support.binary: value in (0, 1),
+    }[support]
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "csr"])
+@pytest.mark.parametrize("support", Support, ids=lambda support: support.name)
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_a_value_is_refused_if_and_only_if_it_lies_outside_the_support(value, support, form):
+    source = source_with(value, form)
+    if allowed(value, support):
+        check_values(source, support, "the model")
+    else:
+        with pytest.raises(UnsuitableValues, match=r"\(cell 'cell4500', feature 'CD3E'\): the model needs"):
+            check_values(source, support, "the model")
+
+
+SENTENCES = {
+    "nan": (np.nan, Support.real, "holds nan (cell 'cell4500', feature 'CD3E'): pca needs finite numbers; fill such values"),
+    "negative": (-1.0, Support.non_negative, "pca needs numbers that are not negative; give a layer without"),
+    "fraction": (3.7, Support.counts, "layers['counts'] holds 3.7 (cell 'cell4500', feature 'CD3E'): pca needs non-negative"),
+    "two": (2.0, Support.binary, "pca needs only 0 and 1; make a layer of (X > 0)"),
+}
+
+
+@pytest.mark.parametrize(("value", "support", "sentence"), SENTENCES.values(), ids=SENTENCES)
+def test_each_fault_has_its_own_sentence_with_a_remedy(value, support, sentence):
+    with pytest.raises(UnsuitableValues) as error:
+        check_values(source_with(value), support, "pca")
+    assert sentence in str(error.value)
+
+
+def test_cells_without_counts_are_counted_and_named():
+    counts = np.ones((6, 3))
+    counts[[1, 2, 4, 5]] = 0
+    adata = anndata.AnnData(sparse.csr_matrix(counts), obs=pd.DataFrame(index=list("abcdef")))
+    with pytest.raises(UnsuitableValues, match=r"X has 4 cells without a count \(b, c, e, \.\.\.\): poisson needs"):
+        check_cells_have_counts(open_data(adata), "poisson")
+
+
+def test_cells_with_counts_pass():
+    check_cells_have_counts(source_with(1.0), "poisson")

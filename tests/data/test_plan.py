@@ -1,0 +1,112 @@
+"""Plans: which rows, in which order, cut where."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellwright.data.plan import BUFFER_ROWS, ClassBalanced, Plan, Sequential, Shuffled, Weighted, minibatch_bounds
+from cellwright.errors import DataError
+
+PLANS = {"sequential": Sequential(), "exact shuffle": Shuffled(), "blocks of 64": Shuffled(block_rows=64)}
+
+
+def visited(plan: Plan, rows: np.ndarray, batch_size: int, seed: int = 0) -> list[np.ndarray]:
+    requests = plan.requests(rows, batch_size, np.random.default_rng(seed))
+    return [request.rows[positions] for request in requests for positions in request.minibatches]
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+@given(n=st.integers(0, 700), batch_size=st.integers(1, 128), seed=st.integers(0, 2**32 - 1))
+def test_a_pass_visits_every_given_row_once(plan, n, batch_size, seed):
+    rows = np.arange(n) * 3 + 5
+    minibatches = visited(plan, rows, batch_size, seed)
+    assert sorted(np.concatenate([np.zeros(0, int), *minibatches])) == list(rows)
+
+
+def test_sequential_keeps_the_given_order():
+    rows = np.array([7, 3, 3, 9, 1])
+    assert [list(part) for part in visited(Sequential(), rows, 2)] == [[7, 3], [3, 9], [1]]
+
+
+@pytest.mark.parametrize("block_rows", [1, 64])
+@given(n=st.integers(2, 300), batch_size=st.integers(2, 128))
+def test_no_minibatch_for_training_has_one_cell(block_rows, n, batch_size):
+    sizes = [len(part) for part in visited(Shuffled(block_rows), np.arange(n), batch_size)]
+    assert min(sizes) >= 2
+    assert max(sizes) <= batch_size + 1
+
+
+@given(n=st.integers(0, 5000), batch_size=st.integers(1, 300), merge_tail=st.booleans())
+def test_bounds_rise_from_zero_to_n(n, batch_size, merge_tail):
+    bounds = minibatch_bounds(n, batch_size, merge_tail=merge_tail)
+    assert (bounds[0], bounds[-1]) == (0, n)
+    assert (np.diff(bounds) > 0).all()
+
+
+@pytest.mark.parametrize("batch_size", [100, 128, 5000], ids=str)
+def test_requests_are_ascending_unique_and_no_larger_than_the_buffer(batch_size):
+    requests = list(Shuffled().requests(np.arange(50_000), batch_size, np.random.default_rng(0)))
+    assert all((np.diff(request.rows) > 0).all() for request in requests)
+    assert max(len(request.rows) for request in requests) <= BUFFER_ROWS
+
+
+@pytest.mark.parametrize("batch_size", [100, 128, 1000], ids=str)
+def test_a_request_of_blocks_reads_whole_blocks_but_for_its_two_ends(batch_size):
+    for request in Shuffled(block_rows=64).requests(np.arange(64_000), batch_size, np.random.default_rng(0)):
+        _, found = np.unique(request.rows // 64, return_counts=True)
+        assert (found < 64).sum() <= 2
+
+
+def test_the_same_generator_gives_the_same_order_and_another_a_different_one():
+    first, again, other = (np.concatenate(visited(Shuffled(64), np.arange(1000), 32, seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def mean_label_entropy(plan: Plan, labels: np.ndarray) -> float:
+    def entropy(rows: np.ndarray) -> float:
+        share = np.bincount(labels[rows]) / len(rows)
+        return -float(np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share))))
+
+    return float(np.mean([entropy(rows) for rows in visited(plan, np.arange(len(labels)), 128)]))
+
+
+def test_blocks_of_a_label_sorted_file_mix_almost_as_an_exact_shuffle_does():
+    labels = np.repeat(np.arange(8), 2 * BUFFER_ROWS // 8)
+    # A buffer draws m = BUFFER_ROWS / 64 blocks. Its class shares differ from the file's by a multinomial error, which costs
+    # (classes - 1) / (2 m) nats of entropy on average; twice that is the bound.
+    bound = (8 - 1) / (BUFFER_ROWS / 64)
+    loss = mean_label_entropy(Shuffled(), labels) - mean_label_entropy(Shuffled(block_rows=64), labels)
+    assert loss < bound
+    assert mean_label_entropy(Sequential(), labels) == 0
+
+
+def within_five_deviations(count: int, n: int, share: float) -> bool:
+    """Five standard deviations of a binomial number: a correct sampler fails once in a million."""
+    return abs(count - n * share) < 5 * np.sqrt(n * share * (1 - share))
+
+
+def test_class_balance_draws_every_class_equally_often():
+    codes = np.repeat([0, 1, 2, -1], [9000, 900, 100, 2000])
+    drawn = codes[np.concatenate(visited(ClassBalanced(codes), np.arange(len(codes)), 128))]
+    assert len(drawn) == 10_000
+    assert all(within_five_deviations((drawn == code).sum(), 10_000, 1 / 3) for code in range(3))
+
+
+def test_weights_of_the_whole_source_set_how_often_a_row_is_drawn():
+    weights = np.arange(10.0)
+    drawn = np.concatenate(visited(Weighted(weights), np.repeat([2, 5, 9], 3000), 128))
+    assert set(drawn) == {2, 5, 9}
+    assert all(within_five_deviations((drawn == row).sum(), 9000, row / 16) for row in (2, 5, 9))
+
+
+@pytest.mark.parametrize("weights", [[0, 0], [-1, 2], [np.nan, 1]], ids=["all zero", "negative", "nan"])
+def test_weights_that_are_no_distribution_are_refused(weights):
+    with pytest.raises(DataError, match="weights must be finite and not negative"):
+        visited(Weighted(np.array(weights)), np.arange(2), 2)
+
+
+def test_class_balance_without_a_labelled_cell_is_refused():
+    with pytest.raises(DataError, match="none of the given is"):
+        visited(ClassBalanced(np.full(5, -1)), np.arange(5), 2)
