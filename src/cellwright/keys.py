@@ -33,7 +33,7 @@ KEYS: tuple[Key, ...] = (
         "cluster",
         "options, what was chosen, the silhouette of each candidate",
     ),
-    Key("uns", "markers", "DataFrame", "(n_clusters * n_top, 10)", "markers", "marker features per cluster"),
+    Key("uns", "markers", "DataFrame", "(n_clusters * n_top, 11)", "markers", "marker features per cluster"),
     Key("uns", "composition", "DataFrame", "long form", "composition", "clusters by label and batch"),
     Key("uns", "cellwright", "dict", "", "reduce", "model, options, seed and version that made the latents"),
 )

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -195,7 +195,9 @@ def replacing(target: Path | str) -> Iterator[Path]:
             raise
         raise RunError(why_not_written(target, error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        # below a path that is no folder there is nothing to remove, and the reason is on its way already
+        with suppress(OSError):
+            part.unlink()
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""What holds for every entry of `LIKELIHOODS`. The references are SciPy in float64; a new likelihood adds its own to `REFERENCES`."""
+"""What holds for every entry of `LIKELIHOODS`.
+
+The references are SciPy in float64; a new likelihood adds its own to `REFERENCES`.
+"""
 
 import itertools
 from pathlib import Path
@@ -25,19 +28,17 @@ def _layer(layer, h):
     return h @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
 
 
-def _counts(head, h, library):
-    mean = library * special.softmax(_layer(head.share, h), axis=1)
-    theta = np.exp(head.log_theta.detach().double().numpy()) if hasattr(head, "log_theta") else None
-    return mean, theta
+def _count_mean(head, h, library):
+    return library * special.softmax(_layer(head.share, h), axis=1)
 
 
 def _negative_binomial(head, h, library):
-    mean, theta = _counts(head, h, library)
+    mean, theta = _count_mean(head, h, library), np.exp(head.log_theta.detach().double().numpy())
     return lambda x: stats.nbinom.logpmf(x, theta, theta / (theta + mean))
 
 
 def _poisson(head, h, library):
-    mean, _ = _counts(head, h, library)
+    mean = _count_mean(head, h, library)
     return lambda x: stats.poisson.logpmf(x, mean)
 
 
@@ -97,9 +98,10 @@ class Example:
 
     def __init__(self, options, n_obs=6, n_vars=5, seed=0, dtype=torch.float64):
         rng = np.random.default_rng(seed)
-        torch.manual_seed(seed)
-        self.options, self.dtype = options, dtype
-        self.head = options.head(3, n_vars).to(dtype)
+        self.options = options
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.head = options.head(3, n_vars).to(dtype)
         self.h = torch.from_numpy(rng.normal(size=(n_obs, 3))).to(dtype)
         self.x = self._values(rng, n_obs, n_vars) * (rng.random((n_obs, n_vars)) < 0.6)
         self.library = torch.from_numpy(self.x.sum(axis=1, keepdims=True)).to(dtype)
@@ -231,7 +233,21 @@ def test_a_cell_without_any_value_has_a_finite_value_and_gradient(options):
     assert log_prob.isfinite().all()
     assert all(tensor.grad.isfinite().all() for tensor in (example.h, *example.head.parameters()))
     if options.support == Support.counts:  # the library says so: the probability is 1
-        assert torch.equal(log_prob, torch.zeros_like(log_prob))
+        torch.testing.assert_close(log_prob, torch.zeros_like(log_prob), rtol=0, atol=1e-12)
+
+
+@every_likelihood
+def test_under_autocast_only_the_products_are_in_reduced_precision(options):
+    example = Example(options, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        log_prob = example.log_prob()
+    assert log_prob.dtype == torch.float32
+    for layer in (module for module in example.head.modules() if isinstance(module, torch.nn.Linear)):
+        layer.register_forward_hook(lambda _layer, _inputs, output: output.bfloat16().float())
+        layer.weight.data, layer.bias.data = (p.data.bfloat16().float() for p in (layer.weight, layer.bias))
+    example.h = example.h.bfloat16().float()
+    # a product may be rounded once more or less on its way to bfloat16
+    torch.testing.assert_close(log_prob, example.log_prob(), rtol=2**-7, atol=0)
 
 
 @every_likelihood

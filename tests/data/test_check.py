@@ -53,9 +53,17 @@ def test_a_value_is_refused_if_and_only_if_it_lies_outside_the_support(value, su
 
 
 SENTENCES = {
-    "nan": (np.nan, Support.real, "holds nan (cell 'cell4500', feature 'CD3E'): pca needs finite numbers; fill such values"),
+    "nan": (
+        np.nan,
+        Support.real,
+        "holds nan (cell 'cell4500', feature 'CD3E'): pca needs finite numbers; fill such values",
+    ),
     "negative": (-1.0, Support.non_negative, "pca needs numbers that are not negative; give a layer without"),
-    "fraction": (3.7, Support.counts, "layers['counts'] holds 3.7 (cell 'cell4500', feature 'CD3E'): pca needs non-negative"),
+    "fraction": (
+        3.7,
+        Support.counts,
+        "layers['counts'] holds 3.7 (cell 'cell4500', feature 'CD3E'): pca needs non-negative",
+    ),
     "two": (2.0, Support.binary, "pca needs only 0 and 1; make a layer of (X > 0)"),
 }
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from cellwright.data.files import SOURCES, kind_of
 from cellwright.data.open import open_data
-from cellwright.errors import DataFileError
+from cellwright.errors import DataError, DataFileError
 
 
 @pytest.fixture
@@ -105,11 +105,11 @@ def test_obs_of_an_old_anndata_is_refused_with_the_remedy(h5ad):
 
 
 def test_flipped_bytes_give_the_same_cells_or_one_class_of_error(h5ad):
-    """Of 100 flips in an uncompressed file some hit values, which nothing can notice; none may escape as another error."""
+    """Some of 100 flips hit uncompressed values, which nothing can notice; none may escape as another error."""
     whole, rng = h5ad.read_bytes(), np.random.default_rng(0)
     for at in rng.integers(0, len(whole), 100):
         h5ad.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.integers(8)]) + whole[at + 1 :])
         try:
             open_data(h5ad, in_memory=True)
-        except DataFileError:
+        except DataError:
             continue

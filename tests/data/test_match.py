@@ -38,7 +38,9 @@ def test_columns_are_those_of_a_data_frame_reindexed_by_name(form, wanted):
 def test_sparse_rows_keep_their_columns_sorted():
     store, _ = matched(MemoryStore(sparse.csr_matrix(DENSE), "X"), NAMES, NAMES[::-1])
     block = store.read(np.arange(30))
-    assert all((np.diff(block.indices[a:b]) > 0).all() for a, b in zip(block.indptr[:-1], block.indptr[1:], strict=True))
+    assert all(
+        (np.diff(block.indices[a:b]) > 0).all() for a, b in zip(block.indptr[:-1], block.indptr[1:], strict=True)
+    )
 
 
 def test_the_same_features_need_no_matching():

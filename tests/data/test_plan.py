@@ -74,8 +74,8 @@ def mean_label_entropy(plan: Plan, labels: np.ndarray) -> float:
 
 def test_blocks_of_a_label_sorted_file_mix_almost_as_an_exact_shuffle_does():
     labels = np.repeat(np.arange(8), 2 * BUFFER_ROWS // 8)
-    # A buffer draws m = BUFFER_ROWS / 64 blocks. Its class shares differ from the file's by a multinomial error, which costs
-    # (classes - 1) / (2 m) nats of entropy on average; twice that is the bound.
+    # A buffer draws m = BUFFER_ROWS / 64 blocks. Its class shares differ from the file's by a multinomial error, which
+    # costs (classes - 1) / (2 m) nats of entropy on average; twice that is the bound.
     bound = (8 - 1) / (BUFFER_ROWS / 64)
     loss = mean_label_entropy(Shuffled(), labels) - mean_label_entropy(Shuffled(block_rows=64), labels)
     assert loss < bound

@@ -90,6 +90,22 @@ def test_cells_and_features_below_their_minimum_are_removed(as_matrix):
     assert done.report["features"] == ["0", "1", "2"]
 
 
+def test_minima_keep_what_scanpy_keeps():
+    adata = simulate(SimulateOptions(n_obs=100, n_vars=50, library_mean=100), seed=0).adata
+    min_genes, min_cells = int(np.median(np.diff(adata.X.indptr))), 25
+    done = preprocess(adata, PreprocessOptions(min_genes_per_cell=min_genes, min_cells_per_gene=min_cells))
+    sc.pp.filter_cells(adata, min_genes=min_genes)
+    sc.pp.filter_genes(adata, min_cells=min_cells)
+    assert done.adata.obs_names.equals(adata.obs_names)
+    assert done.adata.var_names.equals(adata.var_names)
+    assert 0 < adata.n_obs < 100
+    assert 0 < adata.n_vars < 50
+
+
+def test_values_below_zero_count_as_measured():
+    assert preprocess(table([[-1, 2], [-2, -3], [-1, 0.5]])).adata.shape == (3, 2)
+
+
 def test_features_are_counted_in_the_cells_that_remain():
     # the first cell goes, and with it the third cell that has the last feature
     values = [[0, 0, 1], [1, 1, 1], [1, 1, 1], [1, 1, 0]]
@@ -236,8 +252,21 @@ def test_report_is_json_and_counts_add_up():
         (table([[1, 2]] * 4), {"n_top_genes": 1, "batch_key": "donor"}, MissingKey, "obs has no 'donor'"),
         (ad.AnnData(obs=pd.DataFrame(index=["a"])), {}, DataError, "must be in memory"),
     ],
-    ids=["missing", "infinite", "sparse", "no cell", "empty cell", "no feature", "no mitochondrial", "no layer", "fractions", "negative", "no column", "no X"],
-)  # fmt: skip
+    ids=[
+        "missing",
+        "infinite",
+        "sparse",
+        "no cell",
+        "empty cell",
+        "no feature",
+        "no mitochondrial",
+        "no layer",
+        "fractions",
+        "negative",
+        "no column",
+        "no X",
+    ],
+)
 def test_what_cannot_be_preprocessed_is_refused(adata, options, error, says):
     with pytest.raises(error, match=says):
         preprocess(adata, PreprocessOptions(**options))

@@ -90,16 +90,17 @@ def test_signal_is_the_spread_that_the_latent_makes(n_latent):
     assert abs(spread.mean() - 0.7**2) < 4 * spread.std() / np.sqrt(5_000)
 
 
-def test_labels_explain_the_latent_as_far_as_their_distance_says():
-    spread = {}
-    for distance in (0.0, 3.0):
-        options = SimulateOptions(n_obs=5_000, n_vars=2, n_latent=2, label_distance=distance, label_shares=(1, 1, 1, 1))
-        simulation = simulate(options, seed=0)
-        spread[distance] = np.array([simulation.latent[simulation.label == k].mean(axis=0) for k in range(4)])
-        within = np.concatenate([simulation.latent[simulation.label == k] - spread[distance][k] for k in range(4)])
-        assert abs(within.var() - 1) < 4 * np.sqrt(2 / within.size)
-    assert np.abs(spread[0.0]).max() < 4.5 / np.sqrt(1_250)
-    assert np.abs(spread[3.0]).max() > 1
+def test_latent_is_standard_normal_around_centres_that_scale_with_label_distance():
+    near, mid, far = (
+        simulate(SimulateOptions(n_obs=5_000, n_vars=2, n_latent=2, label_distance=distance), seed=0)
+        for distance in (0.0, 1.0, 3.0)
+    )
+    assert stats.kstest(near.latent.ravel(), stats.norm.cdf).pvalue > 1e-4
+    centres = mid.latent - near.latent
+    np.testing.assert_allclose(far.latent - near.latent, 3 * centres, atol=1e-12)
+    assert len(np.unique(centres.round(9), axis=0)) == 3
+    for label in range(3):
+        assert np.ptp(centres[near.label == label], axis=0).max() < 1e-12
 
 
 def test_batches_are_of_equal_size():

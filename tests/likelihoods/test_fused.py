@@ -1,4 +1,4 @@
-"""The oracle is autograd over the same density, written densely: log p = -(x - a)^2 b, with a per entry and b per feature."""
+"""The oracle is autograd over the same density written densely: log p = -(x - a)^2 b, a per entry, b per feature."""
 
 import numpy as np
 import pytest

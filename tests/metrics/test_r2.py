@@ -25,7 +25,7 @@ def test_is_zero_for_the_mean_of_each_feature(values):
 def test_errors_on_a_constant_feature_count():
     x_true = np.array([[0.0, 1.0], [0.0, 3.0]])
     # SSE is 2 * 1 on the constant feature, SST is 2 * 1 on the other
-    assert r2(x_true, x_true + [1.0, 0.0]) == pytest.approx(0)
+    assert r2(x_true, x_true + np.array([1.0, 0.0])) == pytest.approx(0)
 
 
 def test_a_wrong_offset_is_not_forgiven(values):

@@ -61,7 +61,7 @@ def test_dbscan_finds_two_moons_and_planted_noise(seed):
 
 
 def test_the_automatic_radius_of_dbscan_lies_between_the_distances_within_a_group_and_those_of_noise():
-    # a grid with steps of 1, in which a cell's tenth cell (itself counted) lies at most sqrt(8) away; noise at 100 or more
+    # a grid with steps of 1, and noise 100 or more away from it
     grid = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0)), axis=-1).reshape(-1, 2)
     noise = np.array([[-100.0, 0.0], [0.0, -300.0], [500.0, 0.0], [0.0, 700.0]])
     found = cluster_labels(np.vstack([grid, noise]), ClusterOptions(method="dbscan"))
@@ -75,7 +75,7 @@ def test_an_edge_of_the_leiden_graph_weighs_the_jaccard_index_of_its_neighbourho
     order = np.argsort(((latent[:, None] - latent) ** 2).sum(axis=-1), axis=1)[:, :5]  # the cell itself is first
     around = [set(row) for row in order]
     expected = np.zeros((30, 30))
-    for i, j in [(i, j) for i in range(30) for j in order[i, 1:]]:
+    for i, j in zip(np.repeat(np.arange(30), 4), order[:, 1:].ravel(), strict=True):
         expected[i, j] = expected[j, i] = len(around[i] & around[j]) / len(around[i] | around[j])
     np.testing.assert_allclose(graph, expected)
 

@@ -10,6 +10,8 @@ from cellwright.tasks import embed as module
 from cellwright.tasks.embed import embed
 from cellwright.tasks.neighbours import nearest
 
+COMPILES = pytest.mark.slow  # UMAP is compiled at first use, in ten to twenty seconds
+
 
 @pytest.fixture
 def adata():
@@ -19,6 +21,7 @@ def adata():
     return ad.AnnData(rng.normal(size=(150, 2)), obs={"group": codes.astype(str)}, obsm={"X_vae": latent})
 
 
+@COMPILES
 def test_separated_groups_stay_separated(adata):
     embed(adata, use_rep="X_vae")
     picture = adata.obsm["X_vae_umap"]
@@ -29,6 +32,7 @@ def test_separated_groups_stay_separated(adata):
     np.testing.assert_array_equal(groups[partner], groups)
 
 
+@COMPILES
 def test_the_same_seed_gives_the_same_picture_and_another_seed_another(adata):
     for key, seed in (("first", 0), ("second", 0), ("other", 1)):
         embed(adata, use_rep="X_vae", key_added=key, seed=seed)
@@ -36,8 +40,9 @@ def test_the_same_seed_gives_the_same_picture_and_another_seed_another(adata):
     assert not np.array_equal(adata.obsm["first"], adata.obsm["other"])
 
 
+@COMPILES
 def test_the_graph_is_umaps_own_on_the_exact_neighbours(adata):
-    from umap.umap_ import fuzzy_simplicial_set  # noqa: PLC0415  (ten seconds: only this test needs it)
+    from umap.umap_ import fuzzy_simplicial_set  # not at the top: the import compiles for seconds
 
     latent = adata.obsm["X_vae"]
     sc.pp.neighbors(adata, use_rep="X_vae", transformer=module._Known(latent, 0))
@@ -48,6 +53,7 @@ def test_the_graph_is_umaps_own_on_the_exact_neighbours(adata):
     np.testing.assert_allclose(adata.obsp["connectivities"].toarray(), expected.toarray(), atol=1e-6)
 
 
+@COMPILES
 def test_nothing_else_is_changed(adata):
     def parts():
         return [joblib.hash(part) for part in (adata.X, adata.obsm["X_vae"], adata.obs, adata.var)]
@@ -70,6 +76,7 @@ def test_three_cells_are_refused(adata):
         embed(adata[:3].copy(), use_rep="X_vae")
 
 
+@COMPILES
 @pytest.mark.parametrize("n_obs", [4, 10])
 def test_a_few_cells_are_placed_at_finite_positions(adata, n_obs):
     few = adata[:n_obs].copy()

@@ -10,14 +10,13 @@ from scipy.stats import false_discovery_control, mannwhitneyu
 from cellwright.errors import DataError, MissingKey, UnsuitableValues
 from cellwright.tasks.markers import markers
 
-COLUMNS = (
-    "cluster rank feature log2_fold_change mean_in mean_out fraction_in fraction_out effect_size p_value p_adjusted"
-).split()
+COLUMNS = ["cluster", "rank", "feature", "log2_fold_change", "mean_in", "mean_out", "fraction_in", "fraction_out"]
+COLUMNS += ["effect_size", "p_value", "p_adjusted"]
 
 
 @pytest.fixture
 def cells():
-    """200 cells of three groups with 80 features of log-normalised values, half of them zero; 0 to 2 mark a group each."""
+    """200 cells of three groups, 80 log-normalised features, half of the values zero; g0 to g2 mark a group each."""
     rng = np.random.default_rng(0)
     groups = rng.choice(["a", "b", "c"], 200)
     values = rng.exponential(size=(200, 80)) * (rng.random((200, 80)) < 0.5)

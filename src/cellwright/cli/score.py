@@ -23,7 +23,7 @@ def run(
     cluster_key: Annotated[str, Parameter(help="column of obs with the clusters")] = "cluster",
     metrics: Annotated[
         str, Parameter(help="names from `cellwright list metrics`")
-    ] = "ari,nmi,balanced_ari,label_f1,silhouette_label",
+    ] = "ari,nmi,balanced_ari,label_f1,silhouette",
 ) -> None:
     """Add the scores to `scores.csv` of the run and print the overall ones."""
     folder = Run(run)

@@ -13,7 +13,7 @@ SHOWN_MEASURES = {
     ("cluster", "ari", True): "ARI held out",
     ("cluster", "nmi", False): "NMI",
     ("cluster", "balanced_ari", False): "balanced ARI",
-    ("reduce", "silhouette_label", False): "silhouette",
+    ("reduce", "silhouette", False): "silhouette",
     ("cluster", "silhouette_cluster", False): "silhouette",
     ("oracle", "best_leiden_ari", False): "Leiden ARI (oracle)",
     ("reconstruct", "r2", True): "R2 held out",

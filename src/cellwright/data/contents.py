@@ -14,7 +14,7 @@ from anndata.io import read_elem
 from mudata import MuData
 
 from cellwright.core.schema import repeated
-from cellwright.data.stored import StoredGroup
+from cellwright.data.stored import StoredGroup, is_array
 from cellwright.errors import DataError, DataFileError, MissingKey
 
 ONLY_MODALITY = "X"  # what the one modality of an AnnData is called where the caller does not say
@@ -122,13 +122,12 @@ def _layer(layers: Mapping[str, object] | StoredGroup, layer: str) -> object:
 def _frame(group: StoredGroup, name: str, origin: str) -> pd.DataFrame:
     if name not in group:
         raise DataFileError(f"{origin} must be written by AnnData or MuData; it has no {name!r}. Give another file.")
-    frame = read_elem(group[name])
-    if not isinstance(frame, pd.DataFrame):
+    if is_array(group[name]):
         raise DataFileError(
-            f"{name!r} of {origin} must be a data frame; it is {type(frame).__name__}, as anndata before 0.7 wrote it. "
+            f"{name!r} of {origin} must be a data frame; it is one array, as anndata before 0.7 wrote it. "
             "Read the file with anndata.read_h5ad and write it again."
         )
-    return frame
+    return read_elem(group[name])
 
 
 def _chosen(names: list[str], modality: str | None) -> list[str]:

@@ -53,10 +53,9 @@ def _read_zarr(path: Path, layer: str | None, modality: str | None) -> Contents:
 
 
 def _read_10x_h5(path: Path, layer: str | None, modality: str | None) -> Contents:
-    # scanpy takes two seconds to import, and only these files need it
-    import scanpy
-
     _open_hdf5(path).close()  # looked through before scanpy opens it
+    import scanpy  # takes two seconds, and only tables of 10x Genomics need it
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
         adata = scanpy.read_10x_h5(path)
@@ -65,7 +64,7 @@ def _read_10x_h5(path: Path, layer: str | None, modality: str | None) -> Content
 
 
 def _read_10x_mtx(path: Path, layer: str | None, modality: str | None) -> Contents:
-    import scanpy  # as above
+    import scanpy  # see above
 
     adata = scanpy.read_10x_mtx(path)
     return contents.of_anndata(adata, layer, modality, path.name)

@@ -88,7 +88,7 @@ def matched(store: Store, var_names: tuple[str, ...], wanted: tuple[str, ...]) -
             f"{store.where} lacks {len(lacking)} of the model's {len(wanted)} features "
             f"({', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}); they are filled with zeros.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return MatchedStore(store, columns), lacking
 

@@ -96,7 +96,7 @@ def _contents(data: object, layer: str | None, modality: str | None) -> Contents
     if isinstance(data, MuData):
         return contents.of_mudata(data, layer, modality, "memory")
     if isinstance(data, str | PathLike):
-        return read_path(Path(data), layer, modality)
+        return read_path(Path(data).expanduser(), layer, modality)
     raise DataError(
         f"data must be an AnnData, a MuData or a path; it is {type(data).__name__}. Make one: anndata.AnnData(X)."
     )

@@ -35,11 +35,11 @@ class PreprocessOptions(Options):
     missing: Literal["refuse", "drop_features", "drop_cells", "mean", "median", "knn"] = Field(
         "refuse", description="what to do with missing values (bulk and array data; counts have none)"
     )
-    min_genes_per_cell: int = Field(1, ge=0, description="a cell with fewer features above zero is removed")
+    min_genes_per_cell: int = Field(1, ge=0, description="a cell with fewer features that are not zero is removed")
     max_mitochondrial_fraction: float | None = Field(
         None, ge=0, le=1, description="a cell with a larger share of counts in features named MT- or mt- is removed"
     )
-    min_cells_per_gene: int = Field(3, ge=0, description="a feature above zero in fewer cells is removed")
+    min_cells_per_gene: int = Field(3, ge=0, description="a feature that is not zero in fewer cells is removed")
     n_top_genes: int | None = Field(None, ge=1, description="so many of the most variable features are kept")
     # Pearson residuals are computed on the counts that the networks see, without a target sum, a logarithm or bins; of
     # scanpy's other ways "seurat_v3" needs scikit-misc, and the quantile bins of "cell_ranger" fail on small batches
@@ -248,7 +248,7 @@ def _imputed(values: Values, kept: _Kept, how: str) -> tuple[Values, int]:
             f"missing={how!r} needs a dense array, for imputation is for bulk and array data; the values are sparse. "
             "Set missing to drop_cells or drop_features."
         )
-    kept.remove_features("never_observed", np.isnan(kept.of(values, kept.fit_cells)).all(axis=0))
+    kept.remove_features("never_observed", np.all(np.isnan(kept.of(values, kept.fit_cells)), axis=0))
     imputer = KNNImputer(n_neighbors=_N_NEIGHBOURS) if how == "knn" else SimpleImputer(strategy=how)
     imputer.fit(kept.of(values, kept.fit_cells))
     block = values[:, kept.features]
@@ -260,8 +260,7 @@ def _imputed(values: Values, kept: _Kept, how: str) -> tuple[Values, int]:
 
 def _filter_cells(values: Values, kept: _Kept, options: PreprocessOptions, var_names: pd.Index) -> None:
     block = values[:, kept.features]
-    enough, _ = sc.pp.filter_cells(block, min_genes=options.min_genes_per_cell, inplace=False)
-    kept.remove_cells("min_genes_per_cell", ~enough)
+    kept.remove_cells("min_genes_per_cell", _n_not_zero(block, axis=1) < options.min_genes_per_cell)
     if options.max_mitochondrial_fraction is not None:
         share = _mitochondrial_share(block, var_names[kept.features])
         kept.remove_cells("max_mitochondrial_fraction", share > options.max_mitochondrial_fraction)
@@ -280,8 +279,12 @@ def _mitochondrial_share(block: Values, var_names: pd.Index) -> np.ndarray:
 
 
 def _filter_features(values: Values, kept: _Kept, min_cells: int) -> None:
-    enough, _ = sc.pp.filter_genes(kept.of(values, kept.fit_cells), min_cells=min_cells, inplace=False)
-    kept.remove_features("min_cells_per_gene", ~enough)
+    kept.remove_features("min_cells_per_gene", _n_not_zero(kept.of(values, kept.fit_cells), axis=0) < min_cells)
+
+
+def _n_not_zero(block: Values, axis: int) -> np.ndarray:
+    # scanpy's filters count what is above zero, the same for counts; they would empty data that are centred at zero
+    return np.asarray((block != 0).sum(axis=axis)).ravel()
 
 
 def _variable(values: Values, kept: _Kept, options: PreprocessOptions, obs: pd.DataFrame) -> np.ndarray:

@@ -27,8 +27,8 @@ def refuse_unsafe_hdf5(file: h5py.File) -> None:
             why = _why_not_dataset(item) if isinstance(item := file[path], h5py.Dataset) else None
         return why and _sentence(file.filename, path, why)
 
-    # This walk sees every link, also the soft and external ones, and follows hard links only. It stops at the first value
-    # that is not None; an error raised within it would not come out of HDF5's compiled loop as it is.
+    # This walk sees every link, also the soft and external ones, and follows hard links only. It stops at the first
+    # value that is not None; an error raised within it would not come out of HDF5's compiled loop as it is.
     if why := file.visititems_links(why_not):
         raise DataFileError(why)
 

@@ -75,9 +75,7 @@ class StoredSource(Source):
     schema: Schema
     stores: Mapping[str, Store]
     annotation: Annotation
-    row_of: Mapping[str, np.ndarray] = field(
-        default_factory=dict
-    )  # only for modalities that lack cells or reorder them
+    row_of: Mapping[str, np.ndarray] = field(default_factory=dict)  # of modalities with other cells or another order
     origin: str = "memory"  # file name, or "memory"
     filled_features: tuple[str, ...] = ()  # features of the schema that the data lack: zeros
 

@@ -65,7 +65,7 @@ def bernoulli_log_prob(
     x: SparseRows, logits: Float[Tensor, "n_obs n_vars"], where: Bool[Tensor, "n_obs n_vars"] | None = None
 ) -> Float[Tensor, " n_obs"]:
     """Sum log Bernoulli(x | sigmoid(logits)) over features, per cell."""
-    return fused_log_prob(_BERNOULLI, x, (logits,), where)
+    return fused_log_prob(_DENSITY, x, (logits,), where)
 
 
 def _at_zero(logits: Tensor) -> Terms:
@@ -78,4 +78,4 @@ def _at_value(x: Tensor, at: At, logits: Tensor) -> Terms:
     return (x - 1) * logits + functional.logsigmoid(logits), (x - 1) + torch.sigmoid(-logits)
 
 
-_BERNOULLI = Density(_at_zero, _at_value)
+_DENSITY = Density(_at_zero, _at_value)

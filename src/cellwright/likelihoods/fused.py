@@ -69,7 +69,7 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # the kept derivatives are constants to autograd
             raise NotImplementedError(
-                "a fused log_prob must be differentiated once only; it got create_graph=True. Evaluate a density that is "
+                "a fused log_prob must be differentiated once only; it got create_graph=True. Write a density that is "
                 "differentiated twice with plain torch operations."
             )
         pairs = zip(ctx.saved_tensors, ctx.dims, strict=True)

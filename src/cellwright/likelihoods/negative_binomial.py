@@ -6,7 +6,7 @@ log p(x) = log Gamma(x + theta) - log Gamma(theta) - log x!
            + theta log(theta / (theta + mean)) + x log(mean / (theta + mean))
 
 At a zero this is -theta log1p(mean / theta): one dense pass; everything else is evaluated at stored values only.
-There it is regrouped as [Loader00] does, so that float32 keeps its digits for any mean, theta and x: with n = x + theta,
+There it is regrouped as [Loader00] does, so that float32 keeps its digits for any mean, theta and x; with n = x + theta
 
 log p(x) = log(theta / (2 pi x n)) / 2 + s(n) - s(theta) - s(x)
            - theta g((x - mean) / (theta + mean)) - x g(theta (mean - x) / (x (theta + mean)))
@@ -81,7 +81,7 @@ def negative_binomial_log_prob(
 
     A mean may be smaller than float32 can hold, as long as its logarithm is finite.
     """
-    return fused_log_prob(NEGATIVE_BINOMIAL, x, (log_mean, theta), where)
+    return fused_log_prob(_DENSITY, x, (log_mean, theta), where)
 
 
 @torch.no_grad()
@@ -120,4 +120,4 @@ def nb_at_value(x: Tensor, at: At, log_mean: Tensor, theta: Tensor) -> Terms:
     return log_prob, theta * off, by_theta
 
 
-NEGATIVE_BINOMIAL = Density(nb_at_zero, nb_at_value)
+_DENSITY = Density(nb_at_zero, nb_at_value)

@@ -72,7 +72,7 @@ def poisson_log_prob(
 
     A mean may be smaller than float32 can hold, as long as its logarithm is finite.
     """
-    return fused_log_prob(POISSON, x, (log_mean,), where)
+    return fused_log_prob(_DENSITY, x, (log_mean,), where)
 
 
 def _at_zero(log_mean: Tensor) -> Terms:
@@ -90,4 +90,4 @@ def _at_value(x: Tensor, at: At, log_mean: Tensor) -> Terms:
     return -0.5 * torch.log(2 * math.pi * x) - stirling_error(x) - x * gap, x - mean
 
 
-POISSON = Density(_at_zero, _at_value)
+_DENSITY = Density(_at_zero, _at_value)

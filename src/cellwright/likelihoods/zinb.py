@@ -77,7 +77,7 @@ def zinb_log_prob(
     where: Bool[Tensor, "n_obs n_vars"] | None = None,
 ) -> Float[Tensor, " n_obs"]:
     """Sum log ZINB(x) over features, per cell; `log_mean` and `theta` are those of the negative binomial part."""
-    return fused_log_prob(_ZINB, x, (log_mean, theta, dropout_logits), where)
+    return fused_log_prob(_DENSITY, x, (log_mean, theta, dropout_logits), where)
 
 
 def _at_zero(log_mean: Tensor, theta: Tensor, logits: Tensor) -> Terms:
@@ -94,4 +94,4 @@ def _at_value(x: Tensor, at: At, log_mean: Tensor, theta: Tensor, logits: Tensor
     return log_prob + functional.logsigmoid(-logits), by_mean, by_theta, -torch.sigmoid(logits)
 
 
-_ZINB = Density(_at_zero, _at_value)
+_DENSITY = Density(_at_zero, _at_value)

@@ -15,7 +15,7 @@ METRICS: dict[str, Metric] = {
     "nmi": NMI,
     "balanced_ari": BALANCED_ARI,
     "label_f1": LABEL_F1,
-    "silhouette_label": SILHOUETTE_LABEL,
+    "silhouette": SILHOUETTE_LABEL,
     "silhouette_cluster": SILHOUETTE_CLUSTER,
     "r2": R2,
     "rmse": RMSE,

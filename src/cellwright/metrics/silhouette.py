@@ -8,7 +8,6 @@ of the cells is scored against all cells, so that large data cost n_obs x SCORED
 """
 
 import numpy as np
-from scipy import sparse
 from sklearn.metrics import pairwise_distances_chunked
 
 from cellwright.errors import DataError, UnsuitableValues
@@ -90,9 +89,10 @@ def _scored(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _widths(latent: np.ndarray, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The silhouette width of each of `rows`; 0 for a group of one cell and where all distances are 0."""
     sizes, cells = np.bincount(codes), np.arange(len(rows))
-    membership = sparse.csr_matrix((np.ones(len(codes)), codes, np.arange(len(codes) + 1)))
+    # cells of a group side by side: their distances are then summed where they lie, without a product
+    by_group, starts = latent[np.argsort(codes, kind="stable")], np.cumsum(sizes) - sizes
     chunks = pairwise_distances_chunked(
-        latent[rows], latent, reduce_func=lambda distances, _: distances @ membership, working_memory=256
+        latent[rows], by_group, reduce_func=lambda block, _: np.add.reduceat(block, starts, axis=1), working_memory=256
     )
     sums, own = np.vstack(list(chunks)), codes[rows]  # (n_rows, n_groups)
     within = sums[cells, own] / np.maximum(sizes[own] - 1, 1)

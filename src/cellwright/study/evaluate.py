@@ -27,7 +27,7 @@ from cellwright.tasks.reconstruct import score_reconstruction
 from cellwright.tasks.reduce import reduce
 from cellwright.tasks.score import score
 
-WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette_label")
+WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette")
 
 
 def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking: bool) -> None:
@@ -61,7 +61,7 @@ def _clustering(adata: AnnData, use_rep: str, label_key: str | None, cells: Prep
         held_out = AnnData(
             obs=adata.obs.assign(held_out=held_out_clusters(adata.obsm[use_rep], cells, n_clusters, seed))
         )
-        names = [name for name in WITH_LABELS if not name.startswith("silhouette")]
+        names = [name for name in WITH_LABELS if not name != "silhouette"]
         tables.append(
             score(
                 held_out,

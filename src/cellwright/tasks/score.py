@@ -19,7 +19,7 @@ ScoreRow = tuple[str, str, float, str, str]
 
 def score(
     adata: AnnData,
-    metrics: Sequence[str] = ("ari", "nmi", "silhouette_label"),
+    metrics: Sequence[str] = ("ari", "nmi", "silhouette"),
     *,
     use_rep: str | None = None,
     label_key: str | None = None,

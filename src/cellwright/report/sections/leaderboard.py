@@ -1,0 +1,150 @@
+"""Leaderboard: a row per model, a column per metric, and in a few sentences what follows from them.
+
+Contents.leaderboard -standings-> a table per data set, on all cells and on held-out cells -> sentences on top
+"""
+
+import math
+
+from cellwright.report.contents import Contents
+from cellwright.report.section import Context, Section
+from cellwright.report.standing import Column, Entry, Standing, in_sentence, standings
+from cellwright.report.text import MISSING, counted, duration, listed, number, short, size
+
+
+def context(contents: Contents) -> Context | None:
+    """One block per data set; a block has a view for all cells and one for held-out cells, where both were scored."""
+    blocks: dict[str, list[Context]] = {}
+    for standing in standings(contents.leaderboard):
+        blocks.setdefault(standing.data, []).append(_view(standing))
+    return {"blocks": blocks, "name_data": len(blocks) > 1} if blocks else None
+
+
+SECTION = Section("Leaderboard", context)
+
+
+def verdict(standing: Standing) -> list[str]:
+    """What the numbers say, in sentences: who is best, whether a baseline is enough, at what cost."""
+    main = standing.main
+    if main is None:
+        return ["No model has a score yet."]
+    ranked = standing.ranked(main)
+    if len(ranked) == 1:
+        return [f"{_title(ranked[0])} reaches {_score(ranked[0], main)} in {_measure(standing, main)}."]
+    equals = [ranked[0], *standing.tied(main)]
+    said = [_best(standing, main, equals), _baseline(main, ranked, equals)]
+    if all(entry.scores[main].n_seeds < 2 for entry in ranked):
+        said.append(
+            "Each model was run with one seed only, so the spread is unknown and small differences mean nothing."
+        )
+    return [sentence for sentence in said if sentence]
+
+
+def _best(standing: Standing, main: Column, equals: list[Entry]) -> str:
+    best, *tied = equals
+    sentence = f"{_title(best)} has the best {_measure(standing, main)}: {_score(best, main)}"
+    if tied:
+        sentence += (
+            f"; within the spread of the seeds {listed([_title(entry) for entry in tied])} cannot be told apart from it"
+        )
+    return sentence + "."
+
+
+def _baseline(main: Column, ranked: list[Entry], equals: list[Entry]) -> str:
+    baselines = [entry for entry in ranked if entry.is_baseline]
+    networks = [entry for entry in ranked if not entry.is_baseline]
+    if not networks:
+        return "Only baselines were scored."
+    if not baselines:
+        return "No baseline was scored, so it is open whether a network is needed here."
+    enough = [entry for entry in baselines if entry in equals]
+    if enough:
+        quick = min(enough, key=lambda entry: (math.isnan(entry.seconds), entry.seconds))
+        return f"{_title(quick)} is enough here: no network is better than this baseline{_cost(quick, networks[0])}."
+    better = abs(ranked[0].scores[main].mean - baselines[0].scores[main].mean)
+    return (
+        f"A network pays off here: the best baseline, {_title(baselines[0])}, reaches {_score(baselines[0], main)}, "
+        f"which is worse by {number(better)}{_cost(ranked[0], baselines[0])}."
+    )
+
+
+def _cost(entry: Entry, other: Entry) -> str:
+    if math.isnan(entry.seconds) or math.isnan(other.seconds):
+        return ""
+    return f" ({duration(entry.seconds)} for {_title(entry)}, {duration(other.seconds)} for {_title(other)})"
+
+
+def _measure(standing: Standing, column: Column) -> str:
+    same_metric = [other for other in standing.columns if other.metric == column.metric]
+    title = in_sentence(column.title) + (f" of {column.task}" if len(same_metric) > 1 else "")
+    return title + (" on held-out cells" if standing.held_out else "")
+
+
+def _score(entry: Entry, column: Column) -> str:
+    score = entry.scores[column]
+    return f"{number(score.mean)}{spread(score.half_width)}"
+
+
+def spread(half_width: float) -> str:
+    """` ± 0.012`; empty where it is unknown."""
+    return "" if math.isnan(half_width) else f" ± {number(half_width)}"
+
+
+def _title(entry: Entry) -> str:
+    return short(entry.title)
+
+
+def _view(standing: Standing) -> Context:
+    return {
+        "title": "Held-out cells" if standing.held_out else "All cells",
+        "verdict": verdict(standing),
+        "columns": standing.columns,
+        "main": standing.main,
+        "rows": [_row(standing, entry) for entry in standing.entries],
+    }
+
+
+def _row(standing: Standing, entry: Entry) -> Context:
+    return {
+        "title": _title(entry),
+        "is_baseline": entry.is_baseline,
+        "failed": not entry.scores,
+        "reason": short(entry.reason, 400),
+        "cells": [_cell(standing, column, entry) for column in standing.columns],
+        "time": duration(entry.seconds),
+        "seconds": entry.seconds,
+        "memory": size(entry.peak_bytes),
+        "peak_bytes": entry.peak_bytes,
+    }
+
+
+def _cell(standing: Standing, column: Column, entry: Entry) -> Context:
+    if column not in entry.scores:
+        return {"text": MISSING, "value": math.nan}
+    score = entry.scores[column]
+    several = len(standing.ranked(column)) > 1
+    return {
+        "text": number(score.mean),
+        "value": score.mean,
+        "spread": spread(score.half_width).strip(),
+        "seeds": counted(score.n_seeds, "seed"),
+        "best": several and entry is standing.ranked(column)[0],
+        "tied": several and entry in standing.tied(column),
+        "bar": _bar(standing, column, entry),
+    }
+
+
+def _bar(standing: Standing, column: Column, entry: Entry) -> Context | None:
+    """Where the mean and its interval lie between the lowest and the highest of the column, in per cent."""
+    ends = [end for other in standing.ranked(column) for end in _interval(other, column)]
+    low, span = min(ends), max(ends) - min(ends)
+    if not math.isfinite(span) or span == 0:
+        return None
+    first, last = ((end - low) / span for end in _interval(entry, column))
+    middle = (entry.scores[column].mean - low) / span
+    return {"left": round(100 * first, 1), "width": round(100 * (last - first), 1), "mean": round(100 * middle, 1)}
+
+
+def _interval(entry: Entry, column: Column) -> tuple[float, float]:
+    score = entry.scores[column]
+    half = 0.0 if math.isnan(score.half_width) else score.half_width
+    return score.mean - half, score.mean + half

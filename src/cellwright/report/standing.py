@@ -1,0 +1,172 @@
+"""Standing: who is best at what, and what cannot be told apart. From a leaderboard's numbers; nothing is scored here.
+
+    leaderboard (long form) -standings-> a Standing per data set, on all and on held-out cells -> entries, best first
+
+Two entries are tied when their means differ by no more than the larger of their confidence intervals' half-widths.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from cellwright.metrics import METRICS
+from cellwright.report.contents import Contents, StoredRun, entry_title
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure: a metric of a task."""
+
+    task: str
+    metric: str
+    better: str  # "higher" or "lower"
+
+    @property
+    def title(self) -> str:
+        """The metric's title."""
+        return metric_title(self.metric)
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+        return -1 if self.better == "lower" else 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean over seeds, half-width of its confidence interval (NaN if unknown), number of seeds."""
+
+    mean: float
+    half_width: float
+    n_seeds: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model with one setting."""
+
+    title: str
+    is_baseline: bool
+    seconds: float
+    peak_bytes: float
+    reason: str  # why it failed, or why some of its seeds did; empty if all went well
+    scores: dict[Column, Score]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The overall scores on one data set, on all its cells or on held-out cells; entries best first, failed last."""
+
+    data: str
+    held_out: bool
+    columns: list[Column]
+    entries: list[Entry]
+
+    @cached_property
+    def main(self) -> Column | None:
+        """The measure by which entries are ordered: the ARI of k-means if there is one, else an ARI, else the first."""
+        return main_column(self.columns)
+
+    def ranked(self, column: Column) -> list[Entry]:
+        """The entries with a score for `column`, best first; equal means by time."""
+        scored = [entry for entry in self.entries if column in entry.scores]
+        return sorted(scored, key=lambda entry: (-column.sign * entry.scores[column].mean, _known(entry.seconds)))
+
+    def tied(self, column: Column) -> list[Entry]:
+        """The entries that cannot be told apart from the best of `column`, without the best itself."""
+        ranked = self.ranked(column)
+        return [entry for entry in ranked[1:] if is_tie(ranked[0].scores[column], entry.scores[column])]
+
+
+def is_tie(a: Score, b: Score) -> bool:
+    """Whether the means differ by no more than the larger half-width; without any half-width only if they are equal."""
+    widths = [score.half_width for score in (a, b) if not math.isnan(score.half_width)]
+    return abs(a.mean - b.mean) <= max(widths, default=0.0)
+
+
+def standings(leaderboard: pd.DataFrame) -> list[Standing]:
+    """The standing of every data set: on all cells, then on held-out cells, where there are such scores."""
+    overall = leaderboard[leaderboard["group"] == ""]
+    found = []
+    for data, rows in overall.groupby("data", sort=False):
+        scored = rows[rows["mean"].notna()]
+        for held_out in sorted(set(scored["held_out"])) or [False]:
+            found.append(_standing(str(data), rows, scored[scored["held_out"] == held_out], held_out=held_out))
+    return found
+
+
+def best_first(contents: Contents, data: str) -> list[StoredRun]:
+    """The run that is shown of each model, in the order of the leaderboard."""
+    shown = contents.shown(data)
+    ranked = [
+        entry.title
+        for standing in standings(contents.leaderboard)
+        if standing.data == data
+        for entry in standing.entries
+    ]
+    return [shown[title] for title in dict.fromkeys([*ranked, *shown]) if title in shown]
+
+
+def main_column(columns: list[Column]) -> Column | None:
+    """See `Standing.main`."""
+    adjusted_rand = [column for column in columns if column.metric.startswith("ari")]
+    k_means = [column for column in adjusted_rand if "kmeans" in column.task + column.metric]
+    return next(iter(k_means + adjusted_rand + columns), None)
+
+
+def metric_title(metric: str) -> str:
+    """The metric's title in METRICS; its name where it has none."""
+    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
+
+
+def in_sentence(title: str) -> str:
+    """A title as it stands within a sentence: a capital is kept in "F1" and "ARI"."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
+def half_widths(rows: pd.DataFrame) -> pd.Series:
+    """Half the width of the confidence interval of each row."""
+    return (rows["ci_high"] - rows["ci_low"]) / 2
+
+
+def _standing(data: str, rows: pd.DataFrame, scored: pd.DataFrame, *, held_out: bool) -> Standing:
+    measures = scored[["task", "metric", "better"]].drop_duplicates(["task", "metric"])
+    columns = [Column(*map(str, row)) for row in measures.itertuples(index=False)]
+    of = {(column.task, column.metric): column for column in columns}
+    entries = []
+    for (model, setting), everything in rows.groupby(["model", "setting"], sort=False):
+        mine = scored[(scored["model"] == model) & (scored["setting"] == setting)]
+        entries.append(_entry(entry_title(str(model), str(setting)), everything, mine, of))
+    main = main_column(columns)
+    return Standing(data, held_out, columns, sorted(entries, key=lambda entry: _place(entry, main)))
+
+
+def _entry(title: str, rows: pd.DataFrame, scored: pd.DataFrame, columns: dict[tuple[str, str], Column]) -> Entry:
+    scores = {
+        columns[task, metric]: Score(mean, half, int(n) if n == n else 1)
+        for task, metric, mean, half, n in zip(
+            scored["task"], scored["metric"], scored["mean"], half_widths(scored), scored["n_seeds"], strict=True
+        )
+    }
+    reasons = [reason for reason in rows["reason"] if reason]
+    failed = bool((rows["status"] == "failed").any())
+    return Entry(
+        title=title,
+        is_baseline=bool(rows["is_baseline"].any()),
+        seconds=float(rows["seconds"].max()),
+        peak_bytes=float(rows["peak_bytes"].max()),
+        reason=reasons[0] if reasons else ("it failed; see its log.txt" if failed else ""),
+        scores=scores,
+    )
+
+
+def _place(entry: Entry, main: Column | None) -> tuple[bool, bool, float, float]:
+    has_main = main is not None and main in entry.scores
+    value = main.sign * entry.scores[main].mean if main is not None and has_main else 0.0
+    return not entry.scores, not has_main, -value, _known(entry.seconds)
+
+
+def _known(seconds: float) -> float:
+    return math.inf if math.isnan(seconds) else seconds

@@ -1,0 +1,185 @@
+"""The report in a real browser: no error, no connection, and every button does what it says.
+
+Needs Chromium and its driver (Debian: chromium, chromium-driver). Skips with the reason where they are not installed;
+with CELLWRIGHT_BROWSER=required their absence is a failure.
+"""
+
+import json
+import os
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from cellwright.report import report
+
+pytestmark = pytest.mark.browser
+BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
+OPTIONS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+]
+HOSTILE = ("</script><script>document.title='hit'</script>", "<img src=x onerror=\"document.title='hit'\">")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        reason = "no browser: install Debian's chromium and chromium-driver"
+        if os.environ.get("CELLWRIGHT_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in [*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options=options, service=Service(driver))
+    yield session
+    session.quit()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return BUILDER["write_study"](tmp_path_factory.mktemp("browser") / "study")
+
+
+@pytest.fixture
+def page(browser, study):
+    open_page(browser, report(study))
+    return browser
+
+
+def open_page(browser, path):
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    WebDriverWait(browser, 20).until(
+        lambda b: b.execute_script(
+            "const all = [...document.querySelectorAll('.canvas')];"
+            "return all.length > 0 && all.every(div => div.data && div.querySelector('.main-svg'))"
+        )
+    )
+
+
+def first_column(browser):
+    return browser.execute_script(
+        "return [...document.querySelector('table.leaderboard').tBodies[0].rows].map(row => row.cells[0].dataset.value)"
+    )
+
+
+def click(browser, selector, text=None):
+    found = browser.find_elements(By.CSS_SELECTOR, selector)
+    button = next(element for element in found if text is None or element.text == text)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", button)
+    button.click()
+
+
+def test_nothing_is_logged_as_an_error(page):
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_nothing_but_the_file_is_asked_for(page):
+    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith("data:")] == [page.current_url]
+
+
+def test_every_figure_is_drawn(page, study):
+    drawn = page.execute_script("return [...document.querySelectorAll('.canvas')].map(div => div.data.length)")
+    assert len(drawn) == 5
+    assert min(drawn) > 0
+
+
+def test_a_heading_sorts_best_first_and_then_the_other_way_failures_last(page):
+    assert first_column(page) == ["vae", "gnn", "pca", "ae", "gan"]
+    click(page, "table.leaderboard thead button", "time")
+    assert first_column(page) == ["pca", "ae", "vae", "gnn", "gan"]
+    click(page, "table.leaderboard thead button", "time")
+    assert first_column(page) == ["gnn", "vae", "ae", "pca", "gan"]
+    click(page, "table.leaderboard thead button", "model")
+    assert first_column(page) == ["ae", "gnn", "pca", "vae", "gan"]
+    assert page.find_element(By.CSS_SELECTOR, "table.leaderboard th[aria-sort]").text == "model"
+
+
+def test_the_toggle_shows_the_scores_of_held_out_cells(page):
+    views = page.find_elements(By.CSS_SELECTOR, ".view")
+    assert [view.is_displayed() for view in views] == [True, False]
+    click(page, "button[data-block]", "Held-out cells")
+    assert [view.is_displayed() for view in views] == [False, True]
+
+
+def test_the_colour_buttons_change_the_traces_of_all_maps(page):
+    names = "return document.querySelector('#latent .canvas').data.map(trace => trace.name)"
+    labels = set(BUILDER["Names"]().labels)
+    assert set(page.execute_script(names)) == labels
+    click(page, "#latent .buttons button", "by batch")
+    assert set(page.execute_script(names)) == set(BUILDER["Names"]().batches)
+    assert page.find_element(By.CSS_SELECTOR, "#latent button[aria-pressed='true']").text == "by batch"
+
+
+def test_every_cell_is_a_point_whatever_the_colour(page):
+    count = "return document.querySelector('#latent .canvas').data.reduce((n, trace) => n + trace.x.length, 0)"
+    for view in ("by cluster", "by batch", "by label"):
+        click(page, "#latent .buttons button", view)
+        assert page.execute_script(count) == 4 * 700
+
+
+def test_maps_are_drawn_by_webgl_where_the_browser_has_it(page):
+    has = "return document.createElement('canvas').getContext('webgl') !== null"
+    kinds = "return [...new Set(document.querySelector('#latent .canvas').data.map(trace => trace.type))]"
+    assert page.execute_script(kinds) == (["scattergl"] if page.execute_script(has) else ["scatter"])
+    assert "WebGL is not supported" not in page.find_element(By.ID, "latent").text
+
+
+def test_the_legend_has_each_category_once(page):
+    traces = "return document.querySelector('#latent .canvas').data"
+    shown = page.execute_script(f"{traces}.filter(trace => trace.showlegend).map(trace => trace.name)")
+    assert sorted(shown) == sorted(BUILDER["Names"]().labels)
+
+
+def test_a_term_can_be_chosen_in_the_training_curves(page):
+    top = "return Math.max(...document.querySelector('#history .canvas').data[0].y)"
+    total = page.execute_script(top)
+    click(page, "#history .buttons button", "kl")
+    assert page.execute_script(top) < 20 < total
+
+
+def test_a_figure_can_be_saved_as_a_picture(page):
+    made = page.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "const figure = document.querySelector('#latent .canvas');"
+        "Plotly.toImage(figure, {format: 'png'}).then(done, error => done(String(error)))"
+    )
+    assert made.startswith("data:image/png;base64,")
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_the_page_is_not_wider_than_the_window(page):
+    for width in (1280, 800):
+        page.set_window_size(width, 900)
+        fits = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        WebDriverWait(page, 10).until(lambda b, fits=fits: b.execute_script(fits))  # plotly redraws a moment later
+    page.set_window_size(1280, 900)
+
+
+def test_hostile_names_do_not_run(browser, tmp_path):
+    labels = tuple(f"{HOSTILE[i % 2]}{i}" for i in range(8))
+    names = BUILDER["Names"](labels=labels, batches=HOSTILE, features=tuple(f"{HOSTILE[0]}{i}" for i in range(40)))
+    open_page(browser, report(BUILDER["write_study"](tmp_path / "hostile", names)))
+    assert browser.title == "hostile · cellwright"
+    assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

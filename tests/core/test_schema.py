@@ -1,0 +1,33 @@
+"""The schema is frozen JSON, and refuses names that could not be matched."""
+
+import pytest
+from pydantic import ValidationError
+
+from cellwright.core.schema import Categories, Covariate, Schema
+from cellwright.errors import CellwrightError
+
+FULL = Schema(
+    features={"rna": ("a", "b"), "protein": ("p",)},
+    batch=Categories(key="donor", values=("1", "2", "3")),
+    label=Categories(key="type", values=("B", "T")),
+    covariates=(Covariate(key="sex", values=("f", "m")), Covariate(key="age")),
+)
+
+
+def test_json_round_trip_gives_an_equal_schema():
+    assert Schema.model_validate_json(FULL.model_dump_json()) == FULL
+
+
+def test_sizes_count_what_is_there():
+    assert (FULL.n_vars, FULL.n_batch, FULL.n_labels, FULL.n_covariates) == (2, 3, 2, 3)
+    assert (Schema(features={"x": ("a",)}).n_batch, Schema(features={"x": ("a",)}).n_labels) == (1, 0)
+
+
+def test_repeated_feature_names_are_refused_with_the_names():
+    with pytest.raises(CellwrightError, match=r"unique names; 1 are repeated \(a\).*var_names_make_unique"):
+        Schema(features={"x": ("a", "b", "a")})
+
+
+def test_a_schema_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        FULL.time = "day"

@@ -1,0 +1,17 @@
+"""One study for all tests of the report; a test that changes files copies it."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def study_builder():
+    """The names of `study_folder.py`, which is no installed module."""
+    return runpy.run_path(str(Path(__file__).with_name("study_folder.py")))
+
+
+@pytest.fixture(scope="session")
+def study(study_builder, tmp_path_factory):
+    return study_builder["write_study"](tmp_path_factory.mktemp("report") / "pbmc-study")

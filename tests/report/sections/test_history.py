@@ -1,0 +1,72 @@
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from cellwright.report.contents import StoredRun, read_contents
+from cellwright.report.sections.history import context, overfitting, terms
+from cellwright.run import Run, RunRecord
+
+
+def run(**notes):
+    record = RunRecord(command="", model="vae", options={}, fit_options={}, seed=0, data={}, notes=notes)
+    return StoredRun(Run("nowhere"), record, [])
+
+
+def history(*values):
+    rows = {"epoch": range(len(values)), "split": "validation", "term": "total", "value": values}
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            (20.0, 10.0, 11.0),
+            "lowest in epoch 1 (10.00) and rose by 1.00 until epoch 2 (10% of its fall): it overfits.",
+        ),
+        ((30.0, 10.0, 10.5), "rose by 0.50 until epoch 2 (2% of its fall): no sign of overfitting."),
+        ((20.0, 15.0, 10.0), "lowest in epoch 2 (10.00), the last one; longer training may still help."),
+        (
+            (10.0, 12.0),
+            "lowest in epoch 0 (10.00) and rose by 2.00 until epoch 1 (without having fallen): it overfits.",
+        ),
+        ((10.0,), "no validation curve, so overfitting cannot be seen."),
+    ],
+    ids=["overfits", "within the tolerance", "still falls", "never falls", "one epoch"],
+)
+def test_overfitting_is_judged_by_the_rise_after_the_minimum(values, sentence):
+    assert overfitting(run(), history(*values)).endswith(sentence)
+
+
+def test_the_epoch_whose_weights_were_kept_is_told():
+    assert overfitting(run(best_epoch=1), history(20.0, 10.0, 12.0)).endswith("and the weights of epoch 1 were kept.")
+
+
+def test_the_total_is_the_first_term():
+    table = pd.DataFrame({"term": ["kl", "reconstruction", "total", "kl"]})
+    assert terms(table) == ["total", "kl", "reconstruction"]
+
+
+def test_curves_are_those_of_the_file(study, study_builder):
+    figure = context(read_contents(study))["blocks"][0]["figure"]
+    table = pd.read_csv(study_builder["run_folder"](study, "vae", 0) / "history.csv")
+    kl = table[(table["term"] == "kl") & (table["split"] == "validation")]
+    trace = figure.views["kl"]["data"][1]
+    assert trace["x"] == kl["epoch"].tolist()
+    assert trace["y"] == pytest.approx(kl["value"].tolist(), rel=1e-5)
+
+
+def test_the_best_epoch_is_marked_in_every_panel(study):
+    figure = context(read_contents(study))["blocks"][0]["figure"]
+    assert [shape["x0"] for shape in figure.views["total"]["layout"]["shapes"]] == [38, 38, 38]
+
+
+def test_models_without_a_history_have_no_panel(study):
+    figure = context(read_contents(study))["blocks"][0]["figure"]
+    titles = [title["text"] for title in figure.views["total"]["layout"]["annotations"]]
+    assert titles == ["<b>vae</b>", "<b>gnn</b>", "<b>ae</b>"]
+
+
+def test_figures_are_plotlys(study):
+    for view in context(read_contents(study))["blocks"][0]["figure"].views.values():
+        go.Figure(view)

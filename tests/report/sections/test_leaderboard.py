@@ -1,0 +1,92 @@
+import math
+
+import pytest
+
+from cellwright.report.contents import read_contents
+from cellwright.report.sections.leaderboard import context, verdict
+from cellwright.report.standing import Column, Entry, Score, Standing
+
+ARI = Column("cluster", "ari", "higher")
+
+
+def entry(title, mean, half=0.0, *, baseline=False, seconds=1.0, n_seeds=3):
+    return Entry(title, baseline, seconds, math.nan, "", {ARI: Score(mean, half, n_seeds)})
+
+
+def said(*entries, held_out=False):
+    return " ".join(verdict(Standing("d", held_out, [ARI], list(entries))))
+
+
+def test_a_baseline_that_ties_with_the_best_is_enough_and_the_cost_is_told():
+    text = said(entry("vae", 0.8, 0.03, seconds=90.0), entry("pca", 0.79, baseline=True, seconds=2.0))
+    assert text == (
+        "vae has the best adjusted Rand index: 0.800 ± 0.030; "
+        "within the spread of the seeds pca cannot be told apart from it. "
+        "pca is enough here: no network is better than this baseline (2.0 s for pca, 1 min 30 s for vae)."
+    )
+
+
+def test_a_baseline_that_is_best_is_enough():
+    text = said(entry("pca", 0.8, baseline=True, seconds=2.0), entry("vae", 0.7, 0.01, seconds=90.0))
+    assert "pca has the best adjusted Rand index: 0.800 ± 0.000. pca is enough here" in text
+
+
+def test_a_network_beyond_the_spread_is_ahead_by_the_difference():
+    text = said(entry("vae", 0.8, 0.01, seconds=90.0), entry("pca", 0.7, baseline=True, seconds=2.0))
+    assert "A network pays off here: the best baseline, pca, reaches 0.700 ± 0.000, which is worse by 0.100" in text
+
+
+def test_without_a_baseline_it_is_open_whether_a_network_is_needed():
+    assert "No baseline was scored" in said(entry("vae", 0.8), entry("ae", 0.7))
+
+
+def test_without_a_network_only_baselines_are_named():
+    assert "Only baselines were scored." in said(entry("pca", 0.8, baseline=True), entry("knn", 0.7, baseline=True))
+
+
+def test_one_seed_is_a_caveat():
+    entries = [entry("vae", 0.8, math.nan, n_seeds=1), entry("pca", 0.7, math.nan, baseline=True, n_seeds=1)]
+    assert "one seed only" in said(*entries)
+    assert "±" not in said(*entries)
+
+
+def test_unknown_times_are_not_compared():
+    text = said(entry("pca", 0.8, baseline=True, seconds=math.nan), entry("vae", 0.7, seconds=90.0))
+    assert text.endswith("than this baseline.")
+
+
+def test_one_model_is_told_without_a_comparison():
+    assert said(entry("vae", 0.8, 0.01), held_out=True) == (
+        "vae reaches 0.800 ± 0.010 in adjusted Rand index on held-out cells."
+    )
+
+
+def test_the_table_marks_the_best_and_the_tied_of_every_column(study):
+    view = context(read_contents(study))["blocks"]["pbmc"][0]
+    for i in range(len(view["columns"])):
+        cells = [row["cells"][i] for row in view["rows"] if not row["failed"]]
+        assert sum(cell["best"] for cell in cells) == 1
+        assert not any(cell["best"] and cell["tied"] for cell in cells)
+
+
+def test_the_best_of_a_column_has_the_best_value_in_its_direction(study):
+    view = context(read_contents(study))["blocks"]["pbmc"][0]
+    for i, column in enumerate(view["columns"]):
+        cells = [row["cells"][i] for row in view["rows"] if not row["failed"]]
+        best = next(cell["value"] for cell in cells if cell["best"])
+        assert best == (min if column.better == "lower" else max)(cell["value"] for cell in cells)
+
+
+def test_the_strip_spans_the_column(study):
+    view = context(read_contents(study))["blocks"]["pbmc"][0]
+    for i in range(len(view["columns"])):
+        bars = [row["cells"][i]["bar"] for row in view["rows"] if not row["failed"]]
+        assert min(bar["left"] for bar in bars) == 0
+        assert max(bar["left"] + bar["width"] for bar in bars) == pytest.approx(100, abs=0.11)  # two roundings to 0.1
+        assert all(bar["left"] <= bar["mean"] <= bar["left"] + bar["width"] + 0.11 for bar in bars)
+
+
+def test_a_failed_model_is_a_row_that_says_why(study):
+    row = context(read_contents(study))["blocks"]["pbmc"][0]["rows"][-1]
+    assert (row["title"], row["failed"]) == ("gan", True)
+    assert row["reason"] == "the loss of the critic was not finite in step 412"

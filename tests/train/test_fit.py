@@ -1,0 +1,275 @@
+"""The loop: resumes exactly, restores the best weights, refuses what cannot be trained, writes what a run folder holds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cellwright.core.objective import Loss, Objective
+from cellwright.data.open import open_data
+from cellwright.data.simulate import SimulateOptions, simulate
+from cellwright.data.split import random_split
+from cellwright.errors import DataError, RunError, TrainingDiverged, UnsuitableValues
+from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
+from cellwright.models.vae import VAE, VAEOptions
+from cellwright.run import Run
+from cellwright.train.fit import fit
+from cellwright.train.interrupt import Interrupted
+from cellwright.train.options import FitOptions
+from cellwright.train.saved import load_run, save_run
+
+SMALL = VAEOptions(n_latent=3, n_hidden=16)
+SHORT = FitOptions(max_epochs=4, batch_size=32, validation=0.2, checkpoint_seconds=0)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return simulate(SimulateOptions(n_obs=200, n_vars=30, n_latent=3, n_batch=2), seed=0).adata
+
+
+@pytest.fixture(scope="module")
+def data(cells):
+    return open_data(cells, batch_key="batch", label_key="label")
+
+
+class Halted(Exception):
+    """Stands for the power cut."""
+
+
+def halting_after(model, n_steps):
+    """The model, whose loss raises at that step of training as if the process had died there."""
+    calls = 0
+    real = model.negative_elbo
+
+    def loss(minibatch, step):
+        nonlocal calls
+        calls += model.training
+        if calls > n_steps:
+            raise Halted
+        return real(minibatch, step)
+
+    model.stages = lambda: [[Objective("elbo", loss, trains=model)]]
+    return model
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 5, 11, 14], ids="halted after step {}".format)
+def test_a_fit_that_died_resumes_to_the_same_weights_and_history(data, tmp_path, n_steps):
+    whole = VAE(data.schema, SMALL)
+    history = fit(whole, data, SHORT, run=tmp_path / "whole", progress=False)
+    with pytest.raises(Halted):
+        fit(halting_after(VAE(data.schema, SMALL), n_steps), data, SHORT, run=tmp_path / "halved", progress=False)
+    assert Run(tmp_path / "halved").record.status == "running"
+    resumed = VAE(data.schema, SMALL)
+    again = fit(resumed, data, SHORT, run=tmp_path / "halved", progress=False)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert history.rows == again.rows
+    assert history.best_epoch == again.best_epoch
+    assert not (tmp_path / "halved" / "checkpoint").exists()
+
+
+SCRIPT = """
+import sys, anndata, torch, cellwright as cw
+torch.set_num_threads(1)
+data = cw.open_data(sys.argv[1])
+options = cw.FitOptions(max_epochs=40, batch_size=32, checkpoint_seconds=0)
+cw.fit(cw.VAE(data.schema, cw.VAEOptions(n_latent=3, n_hidden=16)), data, options, run=sys.argv[2], progress=False)
+"""
+
+
+def started(cells_path, run_path):
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(cells_path), str(run_path)])
+
+
+@pytest.mark.parametrize("seed", [0, 1], ids="moment {}".format)
+def test_a_fit_killed_with_sigkill_at_a_random_moment_resumes_to_the_same_weights(cells, tmp_path, seed):
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    assert started(tmp_path / "cells.h5ad", tmp_path / "whole").wait() == 0
+    process = started(tmp_path / "cells.h5ad", tmp_path / "killed")
+    checkpoint = tmp_path / "killed" / "checkpoint" / "state.safetensors"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(np.random.default_rng(seed).uniform(0, 0.3))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert started(tmp_path / "cells.h5ad", tmp_path / "killed").wait() == 0
+    whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+
+
+def test_a_signal_ends_training_after_the_step_with_a_checkpoint(data, tmp_path):
+    model = VAE(data.schema, SMALL)
+    real = model.negative_elbo
+    calls = 0
+
+    def loss(minibatch, step):
+        nonlocal calls
+        calls += model.training
+        if calls == 6 and model.training:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(minibatch, step)
+
+    model.stages = lambda: [[Objective("elbo", loss, trains=model)]]
+    patient = SHORT.model_copy(update={"checkpoint_seconds": 3600.0})
+    with pytest.raises(Interrupted) as caught:
+        fit(model, data, patient, run=tmp_path / "run", progress=False)
+    assert caught.value.exit_code == 143
+    assert calls == 6
+    resumed, whole = VAE(data.schema, SMALL), VAE(data.schema, SMALL)
+    fit(resumed, data, patient, run=tmp_path / "run", progress=False)
+    fit(whole, data, patient, progress=False)
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_the_weights_of_the_best_validation_epoch_are_kept(data):
+    model = VAE(data.schema, SMALL)
+    seen = {}
+    real = model.negative_elbo
+
+    def worse_and_worse(minibatch, step):
+        """The validation loss is best in the second epoch, whatever the weights are."""
+        loss = real(minibatch, step)
+        if model.training:
+            epoch = step.epoch
+            seen.setdefault("epoch", []).append(epoch)
+            return loss
+        epoch = seen["epoch"][-1]
+        seen[epoch] = {name: value.clone() for name, value in model.state_dict().items()}
+        planted = torch.full_like(loss.per_cell, [5.0, 1.0, 2.0, 3.0][epoch])
+        return Loss({"planted": planted})
+
+    model.stages = lambda: [[Objective("elbo", worse_and_worse, trains=model)]]
+    history = fit(model, data, SHORT, progress=False)
+    assert history.best_epoch == 1
+    for name, value in seen[1].items():
+        assert torch.equal(value, model.state_dict()[name]), name
+
+
+def test_training_stops_when_patience_is_used_up(data):
+    model = VAE(data.schema, SMALL)
+    real = model.negative_elbo
+    planted = iter([3.0, 1.0, *[2.0] * 100])
+
+    def loss(minibatch, step):
+        terms = real(minibatch, step)
+        return terms if model.training else Loss({"planted": torch.full_like(terms.per_cell, next(planted))})
+
+    model.stages = lambda: [[Objective("elbo", loss, trains=model)]]
+    history = fit(model, data, FitOptions(max_epochs=50, patience=3, validation=0.2), progress=False)
+    assert (history.best_epoch, history.n_epochs) == (1, 5)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_term_and_remedy(data, tmp_path):
+    model = VAE(data.schema, SMALL.model_copy(update={"learning_rate": 1e30}))
+    with pytest.raises(TrainingDiverged, match=r"loss term '\w+' must be finite; it is (nan|inf).*step \d+.*learning_rate"):
+        fit(model, data, SHORT, run=tmp_path / "run", progress=False)
+    record = Run(tmp_path / "run").record
+    assert record.status == "failed"
+    assert "must be finite" in record.reason
+
+
+def test_values_that_the_model_cannot_use_are_refused_before_a_folder_is_made(cells, tmp_path):
+    spoilt = cells.copy()
+    spoilt.X = spoilt.X * 0.5
+    with pytest.raises(UnsuitableValues):
+        fit(VAE(open_data(spoilt).schema), open_data(spoilt), SHORT, run=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_run_folder_holds_what_it_promises(data, tmp_path):
+    split = random_split(data.n_obs, validation=0.2, test=0.1, seed=3)
+    model = VAE(data.schema, SMALL)
+    history = fit(model, data, SHORT, split=split, run=tmp_path / "run", command="test", progress=False)
+    run = Run(tmp_path / "run")
+    record = run.record
+    assert (record.status, record.command, record.model, record.seed) == ("done", "test", "vae", 0)
+    assert record.options == json.loads(SMALL.model_dump_json())
+    assert record.data["shape"] == [200, 30]
+    assert record.wall_seconds > 0
+    assert record.cpu_seconds > 0
+    assert record.peak_bytes > 0
+    assert record.versions["torch"] == torch.__version__
+    assert run.verify() == []
+    pd.testing.assert_frame_equal(run.table("history.csv"), history.table)
+    names = pd.read_csv(run.path / "split.csv", dtype=str)
+    assert names["split"].tolist() == split.names().tolist()
+    assert names["obs"].tolist() == data.annotation.obs.index.tolist()
+
+
+def test_history_has_both_splits_and_every_term(data):
+    history = fit(VAE(data.schema, SMALL), data, SHORT, progress=False)
+    counts = history.table.groupby(["split", "term"]).size()
+    assert set(counts.index) == {(s, t) for s in ("train", "validation") for t in ("reconstruction", "kl", "loss")}
+    assert (counts == 4).all()
+
+
+def test_the_loss_in_the_history_is_the_weighted_sum_of_its_terms(data):
+    options = SMALL.model_copy(update={"beta": 2.0, "kl_warmup_epochs": 4})
+    table = fit(VAE(data.schema, options), data, SHORT, progress=False).table
+    wide = table.pivot(index=["split", "epoch"], columns="term", values="value")
+    for (split, epoch), row in wide.iterrows():
+        weight = 2.0 * (epoch / 4 if split == "train" else 1.0)
+        assert row["loss"] == pytest.approx(row["reconstruction"] + weight * row["kl"], rel=1e-5)
+
+
+def test_an_unfinished_run_of_other_options_is_refused(data, tmp_path):
+    with pytest.raises(Halted):
+        fit(halting_after(VAE(data.schema, SMALL), 2), data, SHORT, run=tmp_path / "run", progress=False)
+    other = VAE(data.schema, SMALL.model_copy(update={"n_hidden": 8}))
+    with pytest.raises(RunError, match="unfinished run with other options"):
+        fit(other, data, SHORT, run=tmp_path / "run", progress=False)
+
+
+def test_memory_and_disk_train_to_the_same_weights(cells, tmp_path):
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    options = SHORT.model_copy(update={"shuffle_block_rows": 8})
+    states = []
+    for source in (open_data(cells), open_data(tmp_path / "cells.h5ad", in_memory=False)):
+        model = VAE(source.schema, SMALL)
+        fit(model, source, options, progress=False)
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_second_fit_goes_on_from_the_weights(data):
+    model = VAE(data.schema, SMALL)
+    first = fit(model, data, SHORT, progress=False).table.query("split == 'validation' and term == 'loss'")["value"].min()
+    start = fit(model, data, SHORT, progress=False).table.query("split == 'train' and term == 'loss'")["value"].iloc[0]
+    fresh = fit(VAE(data.schema, SMALL), data, SHORT, progress=False).table.query("term == 'loss'")["value"].iloc[0]
+    assert abs(start - first) < abs(fresh - first)
+
+
+def test_a_class_balanced_fit_needs_labels(cells):
+    with pytest.raises(DataError, match=r"balance='label' must have classes.*Give label_key"):
+        fit(VAE(open_data(cells).schema, SMALL), open_data(cells), FitOptions(balance="label"), progress=False)
+
+
+@pytest.mark.parametrize("batch_size", [2, 199, 66], ids="batch_size {}".format)
+def test_no_training_minibatch_has_one_cell(data, batch_size):
+    """160 training cells and batch normalisation, which fails on a single cell."""
+    history = fit(VAE(data.schema, SMALL), data, FitOptions(max_epochs=1, batch_size=batch_size, validation=0.2), progress=False)
+    assert np.isfinite(history.table["value"]).all()
+
+
+def test_a_model_from_memory_is_saved_and_loaded(data, tmp_path):
+    model = Autoencoder(data.schema, AutoencoderOptions(n_latent=3, corruption="mask"))
+    fit(model, data, SHORT, progress=False)
+    save_run(model, data, tmp_path / "run")
+    loaded = load_run(tmp_path / "run")
+    assert loaded.options == model.options
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_folder_without_a_finished_fit_is_refused(data, tmp_path):
+    with pytest.raises(Halted):
+        fit(halting_after(VAE(data.schema, SMALL), 2), data, SHORT, run=tmp_path / "run", progress=False)
+    with pytest.raises(RunError, match=r"must hold a finished fit.*status running"):
+        load_run(tmp_path / "run")
