@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -37,6 +38,13 @@ def test_a_file_added_after_the_end_is_in_the_checksums(run):
     run.write_text("extra.txt", "x")
     assert "extra.txt" in json.loads((run.path / "checksums.json").read_text())
     assert run.verify() == []
+
+
+def test_a_file_that_changed_is_noticed_also_after_another_was_written(run):
+    run.write_text("schema.json", "{}")
+    (run.path / "schema.json").write_text("[]")
+    run.write_text("extra.txt", "x")
+    assert run.verify() == ["schema.json"]
 
 
 def test_a_finished_run_is_not_started_again(run):
@@ -77,16 +85,16 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_device_without_space_raises_the_same_sentence(tmp_path):
-    with pytest.raises(RunError, match="the disk is full"), replacing(tmp_path / "a.txt"), open("/dev/full", "w") as full:
-        full.write("x" * 100_000)
-        full.flush()
+    with pytest.raises(RunError, match="the disk is full"), replacing(tmp_path / "a.txt"):
+        Path("/dev/full").write_text("x")
 
 
 def test_scores_of_the_same_measure_replace_the_old_ones(run):
-    first = pd.DataFrame([["cluster", "ari", 0.5, "higher", "", False, 0], ["cluster", "nmi", 0.4, "higher", "", False, 0]])
-    again = pd.DataFrame([["cluster", "ari", 0.6, "higher", "", False, 0]])
+    rest = ["higher", "", False, 0]
+    first = pd.DataFrame([["cluster", "ari", 0.5, *rest], ["cluster", "nmi", 0.4, *rest]])
+    again = pd.DataFrame([["cluster", "ari", 0.6, *rest]])
     run.add_scores(first.set_axis(SCORE_COLUMNS, axis=1))
     run.add_scores(again.set_axis(SCORE_COLUMNS, axis=1))
     table = run.table("scores.csv")

@@ -1,7 +1,7 @@
 """cellwright: neural networks for single-cell omics under one small contract, with the honest comparison built in.
 
-The public names are listed in `_WHERE`; each is imported when it is first used, so `import cellwright` loads neither torch
-nor scanpy.
+The public names are listed in `_WHERE`; each is imported when it is first used, so `import cellwright` loads neither
+torch nor scanpy.
 """
 
 from importlib import import_module
@@ -78,7 +78,7 @@ _WHERE = {
     "UnsuitableValues": "errors",
 }
 
-__all__ = ["__version__", *_WHERE]
+__all__ = ["__version__", *_WHERE]  # noqa: PLE0604  the keys are strings
 
 
 def __getattr__(name: str) -> Any:

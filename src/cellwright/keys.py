@@ -3,6 +3,7 @@
 `{model}` is a name in MODELS, `{use_rep}` an `obsm` key, `{key_added}` what the caller chose.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -42,6 +43,11 @@ KEYS: tuple[Key, ...] = (
 def latent_key(model: str) -> str:
     """The `obsm` key of a model's latent."""
     return f"X_{model}"
+
+
+def cluster_key(columns: Iterable[str]) -> str:
+    """Where to write clusters beside the `obs` columns of the input: `cluster`, unless the input has such a column."""
+    return "cellwright_cluster" if "cluster" in set(columns) else "cluster"
 
 
 def umap_key(use_rep: str) -> str:

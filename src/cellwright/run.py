@@ -30,7 +30,7 @@ FILES = {
     "cells.h5ad": "latents, clusters and labels of the input's cells, in the input's order",
     "split.csv": "obs, split",
     "log.txt": "the log",
-    "checksums.json": "SHA-256 of every file",
+    "checksums.json": "SHA-256 of every file but itself, the checkpoint and the report",
     "report.html": "one self-contained page",
 }
 SCORE_COLUMNS = ["task", "metric", "value", "better", "group", "held_out", "seed"]
@@ -110,9 +110,8 @@ class Run:
         self.update(notes={**self.record.notes, name: value})
 
     def finish(self, **values: Any) -> None:
-        """Mark as done and write the checksum of every file."""
+        """Mark as done."""
         self.update(status="done", **values)
-        self.seal()
 
     def fail(self, reason: str, **values: Any) -> None:
         """Mark as failed and say why; the checkpoint stays."""
@@ -120,11 +119,10 @@ class Run:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """A path to write the file `name` to; it is moved into place, and its checksum noted, when the block ends well."""
+        """A path to write `name` to; when the block ends well it is moved into place and its checksum noted."""
         with replacing(self.path / name) as path:
             yield path
-        if (self.path / "checksums.json").exists():
-            self.seal()
+        self._note_checksum(name)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small text file."""
@@ -135,6 +133,7 @@ class Run:
         """Append a line, with the time, to `log.txt`."""
         with (self.path / "log.txt").open("a") as file:
             file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        self._note_checksum("log.txt")
 
     def table(self, name: str) -> pd.DataFrame:
         """A CSV file of the run; empty where it is not there."""
@@ -154,30 +153,27 @@ class Run:
             "scores.csv", both.drop_duplicates(["task", "metric", "group", "held_out", "seed"], keep="last")
         )
 
-    def seal(self) -> None:
-        """Write `checksums.json` anew."""
-        files = sorted(
-            p for p in self.path.rglob("*") if p.is_file() and p.name != "checksums.json" and not _is_part(p)
-        )
-        sums = {str(p.relative_to(self.path)): sha256(p) for p in files}
-        with replacing(self.path / "checksums.json") as path:
-            path.write_text(json.dumps(sums, indent=1))
-
     def verify(self) -> list[str]:
-        """Files that differ from `checksums.json` or are gone; the log may grow and does not count."""
-        path = self.path / "checksums.json"
-        sums: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        bad = [n for n, s in sums.items() if not (self.path / n).is_file() or sha256(self.path / n) != s]
-        return [name for name in bad if name != "log.txt"]
+        """Files that differ from `checksums.json`, or are gone."""
+        return [n for n, s in self._checksums().items() if not (self.path / n).is_file() or sha256(self.path / n) != s]
 
     def _write_record(self, record: RunRecord) -> None:
-        with replacing(self.path / "run.json") as path:
-            path.write_text(json.dumps(asdict(record), indent=1))
+        self.write_text("run.json", json.dumps(asdict(record), indent=1))
+
+    def _checksums(self) -> dict[str, str]:
+        path = self.path / "checksums.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _note_checksum(self, name: str) -> None:
+        # of this file only: to hash the others again would hide that one of them has changed
+        sums = {**self._checksums(), name: sha256(self.path / name)}
+        with replacing(self.path / "checksums.json") as path:
+            path.write_text(json.dumps(dict(sorted(sums.items())), indent=1))
 
 
 @contextmanager
 def replacing(target: Path | str) -> Iterator[Path]:
-    """A temporary path in the same folder; it replaces `target` in one step when the block ends well, else it is removed.
+    """A temporary path beside `target`, which it replaces in one step when the block ends well; else it is removed.
 
     Raises `RunError` with the remedy where the folder cannot be written or the disk is full.
     """
@@ -204,10 +200,6 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _is_part(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(".part")
 
 
 def _umask() -> int:

@@ -26,6 +26,7 @@ def arrays_for(metric: Metric, n_obs: int = 60, seed: int = 0) -> dict[str, np.n
         "clusters": np.where(rng.random(n_obs) < 0.8, codes, rng.integers(0, 4, n_obs)),
         "latent": rng.normal(size=(n_obs, 3)) + 2 * codes[:, None],
         "x_true": x_true,
+        "log_prob": -rng.gamma(2.0, size=n_obs),
         "x_predicted": x_true + rng.normal(size=x_true.shape),
     }
     return {name: every[name] for name in metric.needs}
@@ -34,6 +35,8 @@ def arrays_for(metric: Metric, n_obs: int = 60, seed: int = 0) -> dict[str, np.n
 # scikit-learn's name for each metric; those without one have a slow closed form in their own test file
 REFERENCE = {
     "ari": lambda labels_true, clusters: reference.adjusted_rand_score(labels_true, clusters),
+    "best_leiden_ari": lambda labels_true, clusters: reference.adjusted_rand_score(labels_true, clusters),
+    "nll": lambda log_prob: -np.average(log_prob),
     "nmi": lambda labels_true, clusters: reference.normalized_mutual_info_score(labels_true, clusters),
     "silhouette": lambda latent, labels_true: (reference.silhouette_score(latent, labels_true) + 1) / 2,
     "silhouette_cluster": lambda latent, clusters: reference.silhouette_score(latent, clusters),
@@ -49,6 +52,7 @@ PERFECT = {
     "clusters": np.repeat([7, 3], 10),
     "latent": _FAR_APART,
     "x_true": _VALUES,
+    "log_prob": np.full(20, np.inf),
     "x_predicted": _VALUES,
 }
 

@@ -212,7 +212,7 @@ def test_decoded_means_are_on_the_scale_of_the_data(name, data):
 
 
 @every_model
-@pytest.mark.parametrize("option", sorted({name for entry in MODELS.values() for name in entry.options_type.model_fields}))
+@pytest.mark.parametrize("option", sorted(OTHER_VALUES))
 def test_every_option_changes_something(name, option, data):
     entry = MODELS[name]
     if option not in entry.options_type.model_fields:
@@ -224,3 +224,7 @@ def test_every_option_changes_something(name, option, data):
     same_shapes = {k: v.shape for k, v in states[0].items()} == {k: v.shape for k, v in states[1].items()}
     same_values = same_shapes and all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     assert not same_values
+
+
+def test_every_option_of_the_table_has_another_value_to_be_tried_with():
+    assert {name for entry in MODELS.values() for name in entry.options_type.model_fields} == set(OTHER_VALUES)

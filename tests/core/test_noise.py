@@ -37,7 +37,10 @@ def test_noise_does_not_depend_on_which_rows_stand_beside_a_row():
     assert torch.equal(together[1:2], alone)
 
 
-@pytest.mark.parametrize("other", [NoiseKey(1, 0, 0), NoiseKey(0, 1, 0), NoiseKey(0, 0, 1)], ids=["seed", "epoch", "step"])
+OTHERS = {"seed": NoiseKey(1, 0, 0), "epoch": NoiseKey(0, 1, 0), "step": NoiseKey(0, 0, 1)}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_another_key_gives_unrelated_noise(other):
     a, b = NoiseKey(0, 0, 0).normal(ROWS, 1), other.normal(ROWS, 1)
     assert abs(float((a * b).mean())) < 5 / np.sqrt(len(ROWS))

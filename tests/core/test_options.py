@@ -13,7 +13,8 @@ class Size(Options):
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name():
-    with pytest.raises(OptionError, match=r"Size has no option 'n_latnt'; it has n_latent, rate\. Did you mean 'n_latent'\?"):
+    sentence = r"Size has no option 'n_latnt'; it has n_latent, rate\. Did you mean 'n_latent'\?"
+    with pytest.raises(OptionError, match=sentence):
         Size(n_latnt=3)
 
 

@@ -3,8 +3,8 @@ import pytest
 from sklearn.metrics import silhouette_samples, silhouette_score
 
 from cellwright.errors import DataError, UnsuitableValues
-from cellwright.metrics import silhouette
-from cellwright.metrics.silhouette import silhouette_by_label, silhouette_cluster, silhouette_label
+from cellwright.metrics import silhouette as module
+from cellwright.metrics.silhouette import silhouette, silhouette_by_label, silhouette_cluster
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_of_clusters_equals_scikit_learn(cells):
 
 
 def test_of_labels_is_scaled_to_0_and_1(cells):
-    assert silhouette_label(*cells) == pytest.approx((silhouette_score(*cells) + 1) / 2, abs=1e-6)
+    assert silhouette(*cells) == pytest.approx((silhouette_score(*cells) + 1) / 2, abs=1e-6)
 
 
 def test_of_each_label_is_the_mean_over_its_cells(cells):
@@ -37,7 +37,7 @@ def test_unlabelled_cells_are_left_out(cells):
     latent, labels = cells
     labels = np.where(labels == "c", None, labels)
     known = labels != None  # noqa: E711  (elementwise)
-    assert silhouette_label(latent, labels) == silhouette_label(latent[known], labels[known])
+    assert silhouette(latent, labels) == silhouette(latent[known], labels[known])
 
 
 def test_tight_groups_far_apart_reach_one():
@@ -57,8 +57,8 @@ def test_cells_that_all_coincide_have_width_zero():
 
 def test_a_sample_of_cells_is_scored_against_all_cells(cells, monkeypatch):
     latent, labels = cells
-    monkeypatch.setattr(silhouette, "SCORED_CELLS", 100)
-    monkeypatch.setattr(silhouette, "SCORED_PER_GROUP", 10)
+    monkeypatch.setattr(module, "SCORED_CELLS", 100)
+    monkeypatch.setattr(module, "SCORED_PER_GROUP", 10)
     codes = np.unique(labels, return_inverse=True)[1]
     rows = silhouette._scored(codes, np.random.default_rng(0))
     assert len(np.unique(rows)) == len(rows) < 300
@@ -68,13 +68,13 @@ def test_a_sample_of_cells_is_scored_against_all_cells(cells, monkeypatch):
 
 def test_the_mean_over_a_sample_is_unbiased(cells, monkeypatch):
     latent, labels = cells
-    exact = silhouette_label(latent, labels)
-    monkeypatch.setattr(silhouette, "SCORED_CELLS", 100)
-    monkeypatch.setattr(silhouette, "SCORED_PER_GROUP", 10)
-    estimates = [silhouette_label(latent, labels, seed=seed) for seed in range(50)]
+    exact = silhouette(latent, labels)
+    monkeypatch.setattr(module, "SCORED_CELLS", 100)
+    monkeypatch.setattr(module, "SCORED_PER_GROUP", 10)
+    estimates = [silhouette(latent, labels, seed=seed) for seed in range(50)]
     standard_error = np.std(estimates, ddof=1) / np.sqrt(50)
     assert np.mean(estimates) == pytest.approx(exact, abs=4 * standard_error)
-    assert estimates[0] == silhouette_label(latent, labels, seed=0)
+    assert estimates[0] == silhouette(latent, labels, seed=0)
 
 
 @pytest.mark.parametrize(

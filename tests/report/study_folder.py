@@ -32,7 +32,8 @@ METRICS = {
 class Names:
     """The text that comes from outside."""
 
-    data: str = "pbmc"
+    data: str = "pbmc"  # as the study calls it
+    origin: str = "pbmc.h5ad"  # as the run does
     labels: tuple[str, ...] = (
         "CD4 T cell", "CD14 monocyte", "B cell", "CD8 T cell", "NK cell", "FCGR3A monocyte", "dendritic cell",
         "megakaryocyte",
@@ -72,7 +73,7 @@ def _record(model: str, seed: int, names: Names) -> RunRecord:
         options={"n_latent": 20, "n_layers": 2, "likelihood": {"name": "negative_binomial"}},
         fit_options={"max_epochs": 60, "batch_size": 128},
         seed=seed,
-        data={"name": names.data, "shape": shape, "features": "9f2c41d0", "values": "51be77a9", **names.extra},
+        data={"name": names.origin, "shape": shape, "features": "9f2c41d0", "values": "51be77a9", **names.extra},
         versions={"cellwright": "0.1.0", "torch": "2.13.0", "python": "3.11.2", "anndata": "0.12.19"},
         device="cpu",
         citations=["Lopez18", "Kingma14"] if model == "vae" else ["Pearson1901"],

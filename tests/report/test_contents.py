@@ -43,6 +43,10 @@ def test_the_map_is_the_umap_or_else_the_first_two_latent_dimensions(study):
     assert np.isfinite(shown["gnn"].cells.map.coordinates).all()
 
 
+def test_a_run_belongs_to_the_data_that_its_folder_names(study):
+    assert {(run.data, run.record.data["name"]) for run in read_contents(study).runs} == {("pbmc", "pbmc.h5ad")}
+
+
 def test_labels_are_counted_in_natural_order(study, study_builder):
     sizes = read_contents(study).label_sizes("pbmc")
     assert sizes == dict(zip(study_builder["Names"]().labels, study_builder["SIZES"], strict=True))

@@ -79,7 +79,8 @@ def page(study):
 @pytest.fixture(scope="module")
 def hostile_study(study_builder, tmp_path_factory):
     names = study_builder["Names"](
-        data=HOSTILE[3], labels=HOSTILE[:8], batches=HOSTILE[8:12], features=(*HOSTILE, *(f"{h}2" for h in HOSTILE)),
+        data=HOSTILE[3],
+        origin=HOSTILE[3], labels=HOSTILE[:8], batches=HOSTILE[8:12], features=(*HOSTILE, *(f"{h}2" for h in HOSTILE)),
         cell=HOSTILE[1], reason=HOSTILE[0], setting=HOSTILE[8], extra={h: h for h in HOSTILE},
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("hostile") / "<svg onload=alert(1)>\udce4"

@@ -212,3 +212,20 @@ def test_two_real_cell_lines_are_told_apart(real_data):
     adata = ad.read_h5ad(real_data("jurkat_293t_pcs"))
     found = cluster_labels(np.asarray(adata.X), ClusterOptions(n_clusters=2))
     assert adjusted_rand_score(adata.obs["cell_type"], found.labels) > 0.95
+
+
+def test_a_column_of_the_user_is_not_overwritten():
+    latent, codes = blobs(2)
+    adata = ad.AnnData(obsm={"X_pca": latent})
+    adata.obs["cluster"] = codes
+    with pytest.raises(DataError, match=r"obs already has 'cluster', which `cluster` did not write.*key_added"):
+        cluster(adata, use_rep="X_pca")
+    assert adata.obs["cluster"].tolist() == codes.tolist()
+
+
+def test_clusters_of_its_own_are_replaced():
+    latent, _ = blobs(3)
+    adata = ad.AnnData(obsm={"X_pca": latent})
+    cluster(adata, ClusterOptions(n_clusters=2), use_rep="X_pca")
+    cluster(adata, ClusterOptions(n_clusters=3), use_rep="X_pca")
+    assert adata.obs["cluster"].nunique() == 3

@@ -1,4 +1,4 @@
-"""The loop: resumes exactly, restores the best weights, refuses what cannot be trained, writes what a run folder holds."""
+"""The loop resumes exactly, restores the best weights, refuses what cannot be trained, and writes its run folder."""
 
 import json
 import os
@@ -169,7 +169,9 @@ def test_training_stops_when_patience_is_used_up(data):
 
 def test_a_loss_that_is_not_finite_stops_with_step_term_and_remedy(data, tmp_path):
     model = VAE(data.schema, SMALL.model_copy(update={"learning_rate": 1e30}))
-    with pytest.raises(TrainingDiverged, match=r"loss term '\w+' must be finite; it is (nan|inf).*step \d+.*learning_rate"):
+    with pytest.raises(
+        TrainingDiverged, match=r"loss term '\w+' must be finite; it is (nan|inf).*step \d+.*learning_rate"
+    ):
         fit(model, data, SHORT, run=tmp_path / "run", progress=False)
     record = Run(tmp_path / "run").record
     assert record.status == "failed"
@@ -239,11 +241,15 @@ def test_memory_and_disk_train_to_the_same_weights(cells, tmp_path):
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+def losses(history, split):
+    return history.table.query("split == @split and term == 'loss'")["value"].to_numpy()
+
+
 def test_a_second_fit_goes_on_from_the_weights(data):
     model = VAE(data.schema, SMALL)
-    first = fit(model, data, SHORT, progress=False).table.query("split == 'validation' and term == 'loss'")["value"].min()
-    start = fit(model, data, SHORT, progress=False).table.query("split == 'train' and term == 'loss'")["value"].iloc[0]
-    fresh = fit(VAE(data.schema, SMALL), data, SHORT, progress=False).table.query("term == 'loss'")["value"].iloc[0]
+    first = losses(fit(model, data, SHORT, progress=False), "validation").min()
+    start = losses(fit(model, data, SHORT, progress=False), "train")[0]
+    fresh = losses(fit(VAE(data.schema, SMALL), data, SHORT, progress=False), "train")[0]
     assert abs(start - first) < abs(fresh - first)
 
 
@@ -255,7 +261,8 @@ def test_a_class_balanced_fit_needs_labels(cells):
 @pytest.mark.parametrize("batch_size", [2, 199, 66], ids="batch_size {}".format)
 def test_no_training_minibatch_has_one_cell(data, batch_size):
     """160 training cells and batch normalisation, which fails on a single cell."""
-    history = fit(VAE(data.schema, SMALL), data, FitOptions(max_epochs=1, batch_size=batch_size, validation=0.2), progress=False)
+    options = FitOptions(max_epochs=1, batch_size=batch_size, validation=0.2)
+    history = fit(VAE(data.schema, SMALL), data, options, progress=False)
     assert np.isfinite(history.table["value"]).all()
 
 

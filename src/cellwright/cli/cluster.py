@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-from anndata import read_h5ad
+from anndata import AnnData
 from cyclopts import App, Parameter
 
 from cellwright.cli.flags import Flags, with_flags
-from cellwright.cli.inputs import data_named, logging_failures
-from cellwright.cli.show import console, table_of
+from cellwright.cli.inputs import cells_of, data_named, logging_failures
+from cellwright.cli.show import show, table_of
 from cellwright.core.schema import Schema
 from cellwright.data.open import open_data
 from cellwright.data.prepare import as_anndata
-from cellwright.errors import RunError
+from cellwright.errors import SchemaMismatch
 from cellwright.keys import latent_key
 from cellwright.run import Run
 from cellwright.tasks.cluster import ClusterOptions, cluster
@@ -34,23 +34,33 @@ def run(
     """Add `obs["cluster"]`, a UMAP, the composition and, with `--data`, marker genes to `cells.h5ad` of the run."""
     folder = Run(run)
     with logging_failures(run):
-        model = folder.record.model
-        if not (run / "cells.h5ad").exists():
-            raise RunError(f"{run} has no cells.h5ad to cluster; the model {model!r} must encode, and the fit be done.")
-        adata = read_h5ad(run / "cells.h5ad")
+        adata = cells_of(folder)
         schema = Schema.model_validate_json((run / "schema.json").read_text())
-        cluster(adata, options, use_rep=latent_key(model))
-        embed(adata, use_rep=latent_key(model))
-        by = [field.key for field in (schema.label, schema.batch) if field and field.key in adata.obs]
+        values = None if data is None else _values(data, layer, schema, adata)
+        use_rep = latent_key(folder.record.model)
+        cluster(adata, options, use_rep=use_rep)
+        embed(adata, use_rep=use_rep)
+        by = [field.key for field in (schema.label, schema.batch) if field]
         if by:
             adata.uns["composition"] = pd.concat([composition(adata.obs, "cluster", key) for key in by])
-        if data is not None:
-            values = as_anndata(open_data(data_named(data), layer=layer, schema=schema))
-            adata.uns["markers"] = markers(values[adata.obs_names], adata.obs["cluster"])
+        if values is not None:
+            adata.uns["markers"] = markers(values, adata.obs["cluster"])
         with folder.writing("cells.h5ad") as path:
             adata.write_h5ad(path)
     sizes = adata.obs["cluster"].value_counts()
-    console.print(table_of(["cluster", "cells"], list(sizes.items())))
+    show(table_of(["cluster", "cells"], [(name, f"{n:,}") for name, n in sizes.items()], right=["cells"]))
+
+
+def _values(data: str, layer: str | None, schema: Schema, cells: AnnData) -> AnnData:
+    """The values of the run's cells, in their order."""
+    values = as_anndata(open_data(data_named(data), layer=layer, schema=schema))
+    missing = cells.obs_names.difference(values.obs_names)
+    if len(missing):
+        raise SchemaMismatch(
+            f"--data must hold the {cells.n_obs:,} cells of the run; {len(missing):,} are not in it (first: "
+            f"{missing[0]!r}). Give the data that the run was fitted on."
+        )
+    return values[cells.obs_names]
 
 
 app.default(with_flags(run, options=Flags(ClusterOptions, group="Clustering")))

@@ -1,18 +1,20 @@
 """`cellwright compare DATA --label-key K --models a,b,c --seeds N --out DIR`: the main job, on a user's own cells."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+from anndata import AnnData
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cellwright.cli.flags import Flags, with_flags
-from cellwright.cli.inputs import data_named, logging_failures
-from cellwright.cli.show import console, leaderboard
+from cellwright.cli.flags import PREPROCESSING_HIDDEN, Flags, with_flags
+from cellwright.cli.inputs import data_named, logging_failures, study_name_of
+from cellwright.cli.show import show, show_leaderboard
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.report.page import write_report
+from cellwright.errors import RunError
+from cellwright.report.page import report
 from cellwright.study.arm import Arm, with_baselines
 from cellwright.study.compare import CompareOptions, Outcome, compare
 from cellwright.train.options import FitOptions
@@ -27,36 +29,69 @@ def run(
     options: CompareOptions,
     keys: OpenOptions,
     training: FitOptions,
-    preprocessing: PreprocessOptions,
+    preprocessing: PreprocessOptions | None,
 ) -> None:
-    """Train every model with every seed, score on all and on held-out cells, and write leaderboard.csv and report.html."""
-    wanted = None if preprocessing == PreprocessOptions() else preprocessing
-    run_comparison(data_named(data), options, out=out, keys=keys, fit_options=training, preprocessing=wanted)
+    """Train every model with every seed, score on all and on held-out cells, and write leaderboard.csv, report.html."""
+    run_comparison(
+        data_named(data),
+        options,
+        out=out,
+        name=study_name_of(data),
+        keys=keys,
+        fit_options=training,
+        preprocessing=preprocessing,
+    )
 
 
-def run_comparison(data: Any, options: CompareOptions, *, out: Path, **further: Any) -> None:
+def run_comparison(
+    data: AnnData | Path,
+    options: CompareOptions,
+    *,
+    out: Path,
+    name: str | None,
+    keys: OpenOptions,
+    fit_options: FitOptions,
+    preprocessing: PreprocessOptions | None = None,
+) -> None:
     """The comparison with a progress bar, its leaderboard on the terminal and its page."""
     n_runs = options.seeds * len(with_baselines([Arm.parse(text) for text in options.models]))
-    with logging_failures(out), _bar() as bar:
-        task = bar.add_task("comparing", total=n_runs)
+    with logging_failures(out):
+        with _bar() as bar:
+            task = bar.add_task("comparing", total=n_runs)
 
-        def watch(outcome: Outcome) -> None:
-            bar.advance(task)
-            if outcome.reason:
-                bar.console.print(f"{outcome.arm.model} (seed {outcome.seed}) failed: {outcome.reason}", style="red")
-            else:
-                done = "found finished" if outcome.found else f"{outcome.seconds:.1f} s"
-                bar.console.print(f"{outcome.arm.model} {outcome.arm.setting} seed {outcome.seed}: {done}", style="dim")
+            def watch(outcome: Outcome) -> None:
+                bar.advance(task)
+                bar.console.print(_line(outcome), style="red" if outcome.reason else "dim", markup=False)
 
-        board = compare(data, options, out=out, watch=watch, **further)
-    console.print(leaderboard(board))
-    console.print("\nmean ± half-width of the 95 % interval over seeds; per cell type and more on the page")
-    console.print(f"{write_report(out)}")
+            board = compare(
+                data,
+                options,
+                out=out,
+                name=name,
+                keys=keys,
+                fit_options=fit_options,
+                preprocessing=preprocessing,
+                watch=watch,
+            )
+        page = report(out)
+    show_leaderboard(board)
+    show(f"per cell type, history and more: {page}")
+    if not (board["status"] == "done").any():
+        raise RunError(f"every model must not fail; all of {n_runs} runs did. The reasons stand above and in {page}.")
+
+
+def _line(outcome: Outcome) -> str:
+    who = " ".join(filter(None, [outcome.arm.model, outcome.arm.setting, f"seed {outcome.seed}"]))
+    if outcome.reason:
+        return f"{who}: failed: {outcome.reason}"
+    return f"{who}: {'found finished' if outcome.found else f'{outcome.seconds:.1f} s'}"
 
 
 def _bar() -> Progress:
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("runs")]
-    return Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True), transient=True)
+    return Progress(
+        *columns, TimeRemainingColumn(compact=True), console=Console(stderr=True, highlight=False), transient=True
+    )
 
 
 app.default(
@@ -65,6 +100,11 @@ app.default(
         options=Flags(CompareOptions, group="Comparison"),
         keys=Flags(OpenOptions, group="Data"),
         training=Flags(FitOptions, hidden={"seed", "validation"}, group="Training"),
-        preprocessing=Flags(PreprocessOptions, hidden={"layer", "batch_key"}, group="Preprocessing (off by default)"),
+        preprocessing=Flags(
+            PreprocessOptions,
+            hidden=PREPROCESSING_HIDDEN,
+            group="Preprocessing (none without one of these)",
+            optional=True,
+        ),
     )
 )

@@ -1,27 +1,31 @@
 """`cellwright fit MODEL DATA --out RUN`: train one model. Each model is a command with its own options."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cellwright.cli.flags import Flags, with_flags
+from cellwright.cli.flags import PREPROCESSING_HIDDEN, Flags, with_flags
 from cellwright.cli.inputs import data_named, logging_failures
-from cellwright.cli.show import console
+from cellwright.cli.show import show
 from cellwright.core.abilities import Encodes
 from cellwright.core.options import Options
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
+from cellwright.data.preprocess import PreprocessOptions
 from cellwright.models import MODELS
+from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.tasks.reduce import reduce
 from cellwright.train.fit import fit
 from cellwright.train.options import FitOptions
+from cellwright.train.saved import load_run, record_of
 
 app = App(name="fit", help="Train one model; `cellwright fit MODEL --help` shows its options.")
 
 
-def command_for(name: str) -> Callable[..., Any]:
+def command_for(name: str) -> Callable[..., None]:
     """The command that trains the model of that name."""
 
     def run(
@@ -31,35 +35,70 @@ def command_for(name: str) -> Callable[..., Any]:
         options: Options,
         keys: OpenOptions,
         training: FitOptions,
+        preprocessing: PreprocessOptions | None,
     ) -> None:
         with logging_failures(out):
-            cells = prepare(data_named(data), keys, SplitOptions(validation=training.validation, seed=training.seed))
-            _fit_into(out, name, cells, options, training)
+            cells = _cells(data, keys, training, preprocessing)
+            model = _fitted(Run(out), name, options, cells, training)
+            _write_cells(Run(out), model, cells)
+        show(_summary(Run(out), cells))
 
     run.__doc__ = f"Train `{name}`: {MODELS[name].summary}."
     flags = {
         "options": Flags(MODELS[name].options_type, defaults=MODELS[name].preset, group=f"Options of {name}"),
         "keys": Flags(OpenOptions, group="Data"),
         "training": Flags(FitOptions, group="Training"),
+        "preprocessing": Flags(
+            PreprocessOptions,
+            hidden=PREPROCESSING_HIDDEN,
+            group="Preprocessing (none without one of these)",
+            optional=True,
+        ),
     }
     return with_flags(run, **flags)
 
 
-def _fit_into(out: Path, name: str, cells: Prepared, options: Options, training: FitOptions) -> None:
+def _cells(data: str, keys: OpenOptions, training: FitOptions, preprocessing: PreprocessOptions | None) -> Prepared:
+    split = SplitOptions(validation=training.validation, seed=training.seed)
+    cells = prepare(data_named(data), keys, split, preprocessing)
+    # a data set that the catalogue has read is known by its name there
+    return replace(cells, source=replace(cells.source, origin=data)) if cells.source.origin == "memory" else cells
+
+
+def _fitted(run: Run, name: str, options: Options, cells: Prepared, training: FitOptions) -> Model:
     model = MODELS[name].model(cells.source.schema, options)
-    history = fit(model, cells.source, training, split=cells.split, run=out, command=f"fit {name}")
-    run = Run(out)
+    if isinstance(model, Encodes) and _lacks_its_cells(run, model, cells, training):
+        return load_run(run.path)
+    fit(model, cells.source, training, split=cells.split, run=run.path, command=f"fit {name}")
+    return model
+
+
+def _lacks_its_cells(run: Run, model: Model, cells: Prepared, training: FitOptions) -> bool:
+    """Whether this very fit was done before and ended, by a kill or a full disk, before its cells were written."""
+    if not run.exists() or run.record.status != "done" or (run.path / "cells.h5ad").exists():
+        return False
+    asked = record_of(model, cells.source, training, command="")
+    same = ("model", "options", "fit_options", "data")
+    return all(getattr(asked, field) == getattr(run.record, field) for field in same)
+
+
+def _write_cells(run: Run, model: Model, cells: Prepared) -> None:
+    """Write `cells.h5ad` where the model encodes, and note what preprocessing did."""
+    run.note("preprocessing", cells.report)
     if isinstance(model, Encodes):
         adata = reduce(model, cells.source)
         adata.obs["split"] = cells.split.names()
         with run.writing("cells.h5ad") as path:
             adata.write_h5ad(path)
+    run.finish()
+
+
+def _summary(run: Run, cells: Prepared) -> str:
     record = run.record
-    best = "" if history.best_epoch is None else f", best epoch {history.best_epoch + 1} of {history.n_epochs}"
-    console.print(
-        f"{name}: {cells.source.n_obs:,} cells x {cells.source.schema.n_vars:,} features in "
-        f"{record.wall_seconds:.1f} s{best} -> {out}"
-    )
+    best = record.notes.get("best_epoch")
+    epochs = "" if best is None else f", best epoch {best + 1} of {record.n_epochs}"
+    size = f"{cells.source.n_obs:,} cells x {cells.source.schema.n_vars:,} features"
+    return f"{record.model}: {size} in {record.wall_seconds:.1f} s{epochs} -> {run.path}"
 
 
 for _name in MODELS:

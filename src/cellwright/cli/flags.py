@@ -7,8 +7,9 @@ The bounds are checked by the options class, once, with its own sentence.
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
+from annotated_types import Ge, Gt, Le, Lt
 from cyclopts import Group, Parameter
 from pydantic.fields import FieldInfo
 
@@ -16,52 +17,64 @@ from cellwright.core.options import Options
 from cellwright.likelihoods import LIKELIHOODS
 from cellwright.likelihoods.head import Likelihood
 
+# `layer` and `batch_key` of PreprocessOptions are those of the data
+PREPROCESSING_HIDDEN = ("layer", "batch_key")
+
 
 class Flags:
-    """The flags of one options class; `hidden` names are left out, `defaults` stand in the place of the class's own."""
+    """The flags of one options class.
+
+    `hidden` names are left out, `defaults` stand in the place of the class's own. `optional` flags make no options,
+    but None, unless one of them is given.
+    """
 
     def __init__(
         self,
         options: type[Options],
         *,
+        group: str,
         hidden: Collection[str] = (),
         defaults: Mapping[str, Any] | None = None,
-        group: str = "Options",
+        optional: bool = False,
     ) -> None:
         self.options = options
         self.defaults = dict(defaults or {})
         self.fields = {name: field for name, field in options.model_fields.items() if name not in hidden}
         self.group = Group.create_ordered(group)
+        self.optional = optional
 
     def parameters(self) -> list[inspect.Parameter]:
         """Keyword parameters for a command's signature."""
-        return [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=_shown(self.defaults.get(name, field.default)),
-                annotation=Annotated[_flag_type(field), Parameter(help=field.description, group=self.group)],
-            )
-            for name, field in self.fields.items()
-        ]
+        return [self._parameter(name, field) for name, field in self.fields.items()]
 
-    def pick(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Take this class's flags out of `values`, as the options class wants them."""
-        mine = {name: values.pop(name) for name in self.fields if name in values}
-        return {n: _list(v) if _is_list(self.fields[n]) and isinstance(v, str) else v for n, v in mine.items()}
+    def make(self, values: dict[str, Any]) -> Options | None:
+        """The options of the flags that are given, taken out of `values`."""
+        given = {name: values.pop(name) for name in self.fields if name in values}
+        if self.optional and not given:
+            return None
+        lists = {name: _list(text) for name, text in given.items() if _is_list(self.fields[name])}
+        return self.options(**{**self.defaults, **given, **lists})
 
-    def make(self, values: dict[str, Any]) -> Options:
-        """The options of the flags, taken out of `values`."""
-        return self.options(**{**self.defaults, **self.pick(values)})
+    def _parameter(self, name: str, field: FieldInfo) -> inspect.Parameter:
+        text = f"{field.description}{', separated by commas' if _is_list(field) else ''}"
+        default = self.defaults.get(name, field.default)
+        # where None means "without", the flag is `--no-<name>`
+        parameter = Parameter(help=text, group=self.group, negative_none=() if default is None else "no-")
+        return inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=shown_default(default),
+            annotation=Annotated[flag_type(field), parameter],
+        )
 
 
-def with_flags(function: Callable[..., Any], **flags: Flags) -> Callable[..., Any]:
-    """`function` with the flags of each class in its signature; it is given the options objects under the keywords."""
+def with_flags(function: Callable[..., None], **flags: Flags) -> Callable[..., None]:
+    """`function` with the flags of each class in its signature; it gets the options objects under the keywords."""
     own = [p for p in inspect.signature(function).parameters.values() if p.name not in flags]
 
-    def command(*arguments: Any, **values: Any) -> Any:
+    def command(*arguments: Any, **values: Any) -> None:
         made = {keyword: flag.make(values) for keyword, flag in flags.items()}
-        return function(*arguments, **values, **made)
+        function(*arguments, **values, **made)
 
     generated = [parameter for flag in flags.values() for parameter in flag.parameters()]
     command.__signature__ = inspect.Signature([*own, *generated])  # type: ignore[attr-defined]
@@ -70,10 +83,30 @@ def with_flags(function: Callable[..., Any], **flags: Flags) -> Callable[..., An
     return command
 
 
-def _flag_type(field: FieldInfo) -> Any:
+def flag_type(field: FieldInfo) -> Any:
+    """What a flag takes: of a likelihood its name, of a list text with commas, else what the option takes."""
     if _is_likelihood(field):
         return Literal[tuple(LIKELIHOODS)]
     return str if _is_list(field) else field.annotation
+
+
+def allowed(field: FieldInfo) -> str:
+    """Bounds or choices of an option, in words; empty where its type says it all."""
+    choices = [str(choice) for kind in _kinds(flag_type(field)) for choice in get_args(kind)]
+    signs = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
+    bounds = [
+        f"{sign} {getattr(bound, attribute)}"
+        for kind, (sign, attribute) in signs.items()
+        for bound in field.metadata
+        if isinstance(bound, kind)
+    ]
+    return ", ".join(choices + bounds)
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; what is none is its own."""
+    is_union = get_origin(annotation) is not None and get_origin(annotation) is not Literal
+    return get_args(annotation) if is_union else (annotation,)
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -81,17 +114,14 @@ def _is_list(field: FieldInfo) -> bool:
 
 
 def _is_likelihood(field: FieldInfo) -> bool:
-    kinds = get_args(field.annotation) if get_origin(field.annotation) is Union else (field.annotation,)
-    return isinstance(field.default, Likelihood) or any(
-        isinstance(k, type) and issubclass(k, Likelihood) for k in kinds
-    )
+    return any(isinstance(kind, type) and issubclass(kind, Likelihood) for kind in _kinds(field.annotation))
 
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _shown(default: Any) -> Any:
+def shown_default(default: Any) -> Any:
     if isinstance(default, Likelihood):
         return default.name
     return ",".join(default) if isinstance(default, tuple) else default

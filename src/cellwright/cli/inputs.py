@@ -1,13 +1,19 @@
-"""Inputs: what a user names on the command line, a file or a data set of the catalogue; and where our own failures are logged."""
+"""Inputs: what a user names on the command line (cells, a run), and where failures of ours are logged."""
 
+import errno
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+
+from anndata import AnnData, read_h5ad
 
 from cellwright.data.catalogue import CATALOGUE, find, load
-from cellwright.errors import CellwrightError, DataFileError, did_you_mean
+from cellwright.errors import CellwrightError, DataFileError, RunError, did_you_mean
+from cellwright.run import Run, why_not_written
+
+# a disk, or a limit on files, that is full
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OurFailure(CellwrightError):
@@ -16,32 +22,61 @@ class OurFailure(CellwrightError):
     exit_code = 1
 
 
-def data_named(text: str) -> Any:
+def data_named(text: str) -> AnnData | Path:
     """A path, or what the catalogue has under that name. Raises `DataFileError` where it is neither."""
-    if Path(text).exists():
-        return Path(text)
+    path = Path(text).expanduser()
+    if path.exists():
+        return path
     if text in CATALOGUE:
         # a data set that a package carries in another form is read, everything else stays a path that can be streamed
         return load(text) if CATALOGUE[text].package else find(text)
+    beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
     raise DataFileError(
         f"there is no file {text!r}, and no data set of that name in the catalogue (see `cellwright list data`)."
-        f"{did_you_mean(text, CATALOGUE)}"
+        f"{did_you_mean(path.name, [*beside, *CATALOGUE])}"
     )
+
+
+def study_name_of(text: str) -> str | None:
+    """What tables call the cells that `data_named` reads: None, for its file's name, where it is a file."""
+    return None if Path(text).expanduser().exists() else text
+
+
+def cells_of(run: Run) -> AnnData:
+    """`cells.h5ad` of a run. Raises `RunError` where the folder has none, or it cannot be read."""
+    path, record = run.path / "cells.h5ad", run.record
+    if not path.exists():
+        raise RunError(
+            f"{run.path} must have the cells.h5ad of a finished fit of a model that encodes; it has none (model "
+            f"{record.model!r}, status {record.status!r}). Fit again."
+        )
+    try:
+        return read_h5ad(path)
+    except Exception as error:
+        raise RunError(f"{path} cannot be read ({error}); it is damaged. Fit again into a new folder.") from error
 
 
 @contextmanager
 def logging_failures(folder: Path) -> Iterator[None]:
-    """Write the traceback of an error that nobody foresaw into `folder/log.txt`, and say so in one sentence."""
+    """Say in one sentence what nobody foresaw; the traceback goes into the log of the run or the study in `folder`.
+
+    A folder that is neither gets no log: then the error goes on as it is. A full disk is no failure of ours.
+    """
     try:
         yield
     except CellwrightError:
         raise
     except Exception as error:
-        where = "the folder could not be written"
-        if folder.is_dir():
-            with (folder / "log.txt").open("a") as log:
-                log.write("".join(traceback.format_exception(error)))
-            where = f"the traceback is in {folder / 'log.txt'}"
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise RunError(why_not_written(folder, error)) from error
+        if not any((folder / name).is_file() for name in ("run.json", "study.toml")):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        with suppress(OSError, CellwrightError):
+            run = Run(folder)
+            run.log("".join(traceback.format_exception(error)))
+            if run.exists() and run.record.status == "running":
+                run.fail(what)
         raise OurFailure(
-            f"a failure of cellwright: {type(error).__name__}: {error}; {where}. Please report it."
+            f"a failure of cellwright: {what}; the traceback is in {folder / 'log.txt'}. Please report it."
         ) from error

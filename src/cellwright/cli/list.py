@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from rich.table import Table
 
-from cellwright.cli.show import console, table_of
+from cellwright.cli.show import show, table_of
 from cellwright.data.catalogue import CATALOGUE
 from cellwright.likelihoods import LIKELIHOODS
 from cellwright.metrics import METRICS
@@ -20,7 +20,7 @@ What = Literal["models", "likelihoods", "metrics", "tasks", "data"]
 @app.default
 def run(what: Annotated[What, Parameter(help="which table")] = "models") -> None:
     """Print a table."""
-    console.print(_TABLES[what]())
+    show(TABLES[what]())
 
 
 def models() -> Table:
@@ -54,17 +54,15 @@ def tasks() -> Table:
 
 def data() -> Table:
     """The data sets of the catalogue."""
+    rows = [
+        (name, f"{d.n_obs:,}", f"{d.n_vars:,}", d.values.name, d.label_key or "-", d.batch_key or "-")
+        for name, d in CATALOGUE.items()
+    ]
     columns = ["data", "cells", "features", "values", "label key", "batch key"]
-    return table_of(
-        columns,
-        [
-            (name, f"{d.n_obs:,}", f"{d.n_vars:,}", d.values.name, d.label_key or "-", d.batch_key or "-")
-            for name, d in CATALOGUE.items()
-        ],
-    )
+    return table_of(columns, rows, right=["cells", "features"])
 
 
-_TABLES: dict[str, Callable[[], Table]] = {
+TABLES: dict[str, Callable[[], Table]] = {
     "models": models,
     "likelihoods": likelihoods,
     "metrics": metrics,

@@ -5,12 +5,15 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cellwright.cli.inputs import data_named
-from cellwright.cli.show import console
+from cellwright.cli.flags import Flags, with_flags
+from cellwright.cli.inputs import data_named, logging_failures
+from cellwright.cli.show import show
+from cellwright.data.check import check_values
 from cellwright.data.open import open_data
+from cellwright.data.prepare import OpenOptions
+from cellwright.errors import RunError
 from cellwright.keys import latent_key
 from cellwright.run import Run, replacing
-from cellwright.tasks.ask import cells_for
 from cellwright.tasks.embed import embed
 from cellwright.tasks.reduce import reduce
 from cellwright.train.saved import load_run
@@ -18,22 +21,31 @@ from cellwright.train.saved import load_run
 app = App(name="reduce", help="Place new cells in the latent space of a saved run.")
 
 
-@app.default
 def run(
     run: Annotated[Path, Parameter(help="a run folder")],
     *,
-    data: Annotated[str, Parameter(help="the new cells; features are matched by name")],
+    data: Annotated[str, Parameter(help="the new cells; features are matched by name, missing ones taken as zero")],
     out: Annotated[Path, Parameter(help="the .h5ad to write: obs and latents, without values")],
-    layer: Annotated[str | None, Parameter(help="key in layers that holds the values; None is X")] = None,
     umap: Annotated[bool, Parameter(help="add a UMAP, for looking")] = False,
+    keys: OpenOptions,
 ) -> None:
-    """Write `obsm["X_<model>"]` for the cells of `data`."""
-    model = load_run(run)
-    source = cells_for(model, open_data(data_named(data), layer=layer, schema=model.schema), "reduce")
-    adata = reduce(model, source)
-    if umap:
-        embed(adata, use_rep=latent_key(Run(run).record.model))
-    with replacing(out) as path:
-        adata.write_h5ad(path)
-    filled = f", {len(source.filled_features)} features missing and taken as zero" if source.filled_features else ""
-    console.print(f"{adata.n_obs:,} cells{filled} -> {out}")
+    """Write `obsm["X_<model>"]` for the cells of `data`; keys that are not given are those of the run."""
+    name = Run(run).record.model
+    with logging_failures(run):
+        model = load_run(run)
+        cells = data_named(data)
+        if isinstance(cells, Path) and out.exists() and out.samefile(cells):
+            raise RunError(f"--out must be another file than --data, which stays as it is; both are {out}.")
+        source = open_data(cells, schema=model.schema, **dict(keys))
+        check_values(source, model.support, wanted_by=name)
+        adata = reduce(model, source)
+        if umap:
+            embed(adata, use_rep=latent_key(name))
+        with replacing(out) as path:
+            adata.write_h5ad(path)
+    missing = len(source.filled_features)
+    filled = f", {missing:,} of {model.schema.n_vars:,} features missing and taken as zero" if missing else ""
+    show(f"{name}: {adata.n_obs:,} cells{filled} -> {out}")
+
+
+app.default(with_flags(run, keys=Flags(OpenOptions, group="Data")))

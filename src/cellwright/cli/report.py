@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cellwright.cli.show import console
-from cellwright.report.page import write_report
+from cellwright.cli.show import show
+from cellwright.report.page import report
 
 app = App(name="report", help="Make the page of a run or a study.")
 
@@ -18,4 +18,4 @@ def run(
     out: Annotated[Path | None, Parameter(help="where to write it; None is report.html in the folder")] = None,
 ) -> None:
     """Write one self-contained HTML page; it needs no network to be read."""
-    console.print(f"{write_report(folder, out=out)}")
+    show(f"{report(folder, out=out)}")

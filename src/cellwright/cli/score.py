@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from anndata import read_h5ad
 from cyclopts import App, Parameter
 
-from cellwright.cli.show import console, table_of
+from cellwright.cli.inputs import cells_of, logging_failures
+from cellwright.cli.show import show, table_of
 from cellwright.errors import RunError
 from cellwright.keys import latent_key
 from cellwright.run import Run
@@ -22,18 +22,24 @@ def run(
     label_key: Annotated[str, Parameter(help="column of obs with the labels")],
     cluster_key: Annotated[str, Parameter(help="column of obs with the clusters")] = "cluster",
     metrics: Annotated[
-        str, Parameter(help="names from `cellwright list metrics`")
+        str, Parameter(help="names from `cellwright list metrics`, separated by commas")
     ] = "ari,nmi,balanced_ari,label_f1,silhouette",
 ) -> None:
     """Add the scores to `scores.csv` of the run and print the overall ones."""
     folder = Run(run)
-    record = folder.record
-    if not (run / "cells.h5ad").exists():
-        raise RunError(f"{run} has no cells.h5ad to score; make clusters first: cellwright cluster {run}.")
-    adata = read_h5ad(run / "cells.h5ad")
-    names = [name.strip() for name in metrics.split(",")]
-    keys = {"use_rep": latent_key(record.model), "label_key": label_key, "cluster_key": cluster_key}
-    table = score(adata, names, seed=record.seed, **keys)  # type: ignore[arg-type]
-    folder.add_scores(table)
+    with logging_failures(run):
+        adata, record = cells_of(folder), folder.record
+        if cluster_key == "cluster" and cluster_key not in adata.obs:
+            raise RunError(f"{run} must have clusters to score; it has none. Make them: cellwright cluster {run}")
+        table = score(
+            adata,
+            [name.strip() for name in metrics.split(",")],
+            use_rep=latent_key(record.model),
+            label_key=label_key,
+            cluster_key=cluster_key,
+            seed=record.seed,
+        )
+        folder.add_scores(table)
     overall = table[table["group"] == ""]
-    console.print(table_of(["metric", "value"], [(row.metric, f"{row.value:.4f}") for row in overall.itertuples()]))
+    rows = [(row.metric, f"{row.value:.4f}", row.better) for row in overall.itertuples()]
+    show(table_of(["metric", "value", "better"], rows, right=["value"]))

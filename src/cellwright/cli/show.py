@@ -1,64 +1,104 @@
-"""Show: tables on the terminal."""
+"""Show: what a user sees on standard output, tables and lines.
 
-from collections.abc import Sequence
+A terminal gets what fits its width; a file or a pipe gets everything, one line per row.
+"""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
-# widths beyond a terminal's are wanted when the output goes to a file
-console = Console(soft_wrap=False)
-SHOWN_MEASURES = {
+Measure = tuple[str, str, bool]  # task, metric, held_out
+# in the order in which they give way where a terminal is narrow: the last first
+SHOWN_MEASURES: dict[Measure, str] = {
     ("cluster", "ari", False): "k-means ARI",
     ("cluster", "ari", True): "ARI held out",
+    ("reconstruct", "r2", True): "R2 held out",
     ("cluster", "nmi", False): "NMI",
-    ("cluster", "balanced_ari", False): "balanced ARI",
     ("reduce", "silhouette", False): "silhouette",
     ("cluster", "silhouette_cluster", False): "silhouette",
+    ("cluster", "balanced_ari", False): "balanced ARI",
     ("oracle", "best_leiden_ari", False): "Leiden ARI (oracle)",
-    ("reconstruct", "r2", True): "R2 held out",
 }
+UNLIMITED = 100_000  # characters, of a line that nothing folds
 
 
-def leaderboard(board: pd.DataFrame) -> Table:
-    """Models by measures, mean and half-width of the 95 % interval, best first by the first measure; failures below."""
-    overall = board[(board["group"].fillna("") == "") & (board["status"] == "done")]
-    measures = {key: title for key, title in SHOWN_MEASURES.items() if len(_of(overall, key))}
+class Output(Console):
+    """Standard output. What is printed is a user's data and not markup, so brackets stay brackets."""
+
+    def __init__(self) -> None:
+        width = None if sys.stdout.isatty() else UNLIMITED
+        super().__init__(width=width, markup=False, highlight=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        # rich would end the program here; how it ends is for `main` to say
+        raise BrokenPipeError
+
+
+def show(*what: RenderableType) -> None:
+    """Print to standard output as it is now."""
+    Output().print(*what, sep="\n")
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
+    """A plain table; the names in its first column are never folded, and the columns `right` are aligned there."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("model")
-    for title in [*measures.values(), "seconds", "memory"]:
-        table.add_column(title, justify="right")
-    for (model, setting), rows in _best_first(overall, measures):
-        first = rows.iloc[0]
-        cells = [_cell(_of(rows, key)) for key in measures]
-        name = f"{model}{' ' + setting if setting else ''}{' (baseline)' if first['is_baseline'] else ''}"
-        table.add_row(name, *cells, f"{first['seconds']:.1f}", f"{first['peak_bytes'] / 2**20:,.0f} MB")
-    for _, row in board[board["status"] == "failed"].iterrows():
-        table.add_row(f"{row['model']} {row['setting']} failed: {row['reason']}", style="red")
-    return table
-
-
-def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain table."""
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0, justify="right" if column in right else "left")
     for row in rows:
         table.add_row(*[str(cell) for cell in row])
     return table
 
 
-def _of(rows: pd.DataFrame, key: tuple[str, str, bool]) -> pd.DataFrame:
+def show_leaderboard(board: pd.DataFrame) -> None:
+    """Models by measures, best first, in as many measures as the terminal is wide; then what failed, and why."""
+    overall = board[(board["group"].fillna("") == "") & (board["status"] == "done")]
+    measures = {key: title for key, title in SHOWN_MEASURES.items() if len(_of(overall, key))}
+    if measures:
+        table, left_out = leaderboard(overall, measures, Output().width)
+        also = f"; also in leaderboard.csv: {', '.join(left_out)}" if left_out else ""
+        show(table, f"\nmean ± half of the 95 % interval over seeds{also}")
+    for _, row in board[board["status"] == "failed"].iterrows():
+        show(f"{_name(row)} failed: {row['reason']}")
+
+
+def leaderboard(overall: pd.DataFrame, measures: Mapping[Measure, str], width: int) -> tuple[Table, list[str]]:
+    """The table that is at most so wide, if any is, and the titles of the measures that were left out."""
+    shown = dict(measures)
+    table = _leaderboard(overall, shown)
+    while len(shown) > 1 and Console(width=UNLIMITED).measure(table).maximum > width:
+        shown.popitem()
+        table = _leaderboard(overall, shown)
+    return table, list(measures.values())[len(shown) :]
+
+
+def _leaderboard(overall: pd.DataFrame, measures: Mapping[Measure, str]) -> Table:
+    numbers = [*measures.values(), "seconds", "memory"]
+    rows = []
+    for group in _best_first(overall, next(iter(measures))):
+        first = group.iloc[0]
+        cost = [f"{first['seconds']:.1f}", f"{first['peak_bytes'] / 2**20:,.0f} MB"]
+        rows.append([_name(first), *[_cell(_of(group, key)) for key in measures], *cost])
+    return table_of(["model", *numbers], rows, right=numbers)
+
+
+def _name(row: pd.Series) -> str:
+    setting = row["setting"] if isinstance(row["setting"], str) else ""
+    return f"{row['model']}{' ' + setting if setting else ''}{' (baseline)' if row['is_baseline'] else ''}"
+
+
+def _of(rows: pd.DataFrame, key: Measure) -> pd.DataFrame:
     task, metric, held_out = key
     return rows[(rows["task"] == task) & (rows["metric"] == metric) & (rows["held_out"].astype(bool) == held_out)]
 
 
-def _best_first(
-    overall: pd.DataFrame, measures: dict[tuple[str, str, bool], str]
-) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    groups = [(key, rows) for key, rows in overall.fillna({"setting": ""}).groupby(["model", "setting"], sort=False)]
-    main = next(iter(measures), None)
-    if main is None:
-        return groups
-    return sorted(groups, key=lambda item: -_of(item[1], main)["mean"].max() if len(_of(item[1], main)) else 1e9)
+def _best_first(overall: pd.DataFrame, measure: Measure) -> list[pd.DataFrame]:
+    groups = [rows for _, rows in overall.fillna({"setting": ""}).groupby(["model", "setting"], sort=False)]
+    # a model without the measure stands last
+    return sorted(groups, key=lambda rows: max(_of(rows, measure)["mean"], default=-math.inf), reverse=True)
 
 
 def _cell(rows: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ CSR rows (values, columns, row starts) --matmul--> (n_obs, n_hidden), without a 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from torch.nn import functional
 class SparseRows:
     """Rows of a cells x features matrix: CSR, or dense where the data are (proteins, bulk, embeddings).
 
-    `values (nnz,)`, `columns (nnz,)`, `starts (n_obs + 1,)`; a dense block has `values (n_obs, n_vars)` and no `columns`.
+    `values (nnz,)`, `columns (nnz,)`, `starts (n_obs + 1,)`; a dense block has `values (n_obs, n_vars)` and no
+    `columns`.
     """
 
     values: Tensor
@@ -46,7 +48,7 @@ class SparseRows:
         """How many cells."""
         return self.values.shape[0] if self.starts is None else self.starts.shape[0] - 1
 
-    @property
+    @cached_property
     def row_of_value(self) -> Int[Tensor, " nnz"]:
         """The row of each stored value of a sparse block."""
         assert self.starts is not None, "a dense block has no stored positions"

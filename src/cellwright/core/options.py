@@ -1,7 +1,7 @@
 """Options: frozen, typed, checked once at construction, with one sentence per mistake.
 
-One line per option (type, default, bounds, meaning) makes the command-line flag, the JSON, the row in the report and the
-error message.
+One line per option (type, default, bounds, meaning) makes the command-line flag, the JSON, the row in the report and
+the error message.
 """
 
 from typing import Any

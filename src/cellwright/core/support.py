@@ -1,4 +1,7 @@
-"""Support: which values a model can use. Each is a subset of the one before it: real > non_negative > counts > binary."""
+"""Support: which values a model can use; each is a subset of the one before it.
+
+real > non_negative > counts > binary
+"""
 
 from enum import IntEnum
 

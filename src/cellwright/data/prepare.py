@@ -1,6 +1,7 @@
 """Prepare: from data as a user has them to a source and a split, the same way for every command.
 
-data -open-> source -split-> train / validation / test -preprocess (if asked for), fitted on train-> source, split, report
+data -open-> source -split-> train / validation / test -preprocess (if asked for), fitted on train-> source, split,
+report
 """
 
 from dataclasses import dataclass, replace

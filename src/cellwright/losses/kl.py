@@ -1,6 +1,7 @@
 """Kullback-Leibler divergence of a diagonal Gaussian from the standard normal, in nats.
 
-    KL(N(mean, scale^2) || N(0, I)) = sum over dimensions of (mean^2 + scale^2 - 1) / 2 - log scale      [Kingma14, appendix B]
+KL(N(mean, scale^2) || N(0, I)) = sum over dimensions of (mean^2 + scale^2 - 1) / 2 - log scale      [Kingma14,
+appendix B]
 """
 
 from jaxtyping import Float

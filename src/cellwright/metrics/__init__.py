@@ -2,8 +2,10 @@
 
 from cellwright.metrics.ari import ARI
 from cellwright.metrics.balanced_ari import BALANCED_ARI
+from cellwright.metrics.best_leiden_ari import BEST_LEIDEN_ARI
 from cellwright.metrics.label_f1 import LABEL_F1
 from cellwright.metrics.metric import Metric
+from cellwright.metrics.nll import NLL
 from cellwright.metrics.nmi import NMI
 from cellwright.metrics.pearson import PEARSON
 from cellwright.metrics.r2 import R2
@@ -12,6 +14,7 @@ from cellwright.metrics.silhouette import SILHOUETTE_CLUSTER, SILHOUETTE_LABEL
 
 METRICS: dict[str, Metric] = {
     "ari": ARI,
+    "best_leiden_ari": BEST_LEIDEN_ARI,
     "nmi": NMI,
     "balanced_ari": BALANCED_ARI,
     "label_f1": LABEL_F1,
@@ -19,6 +22,7 @@ METRICS: dict[str, Metric] = {
     "silhouette_cluster": SILHOUETTE_CLUSTER,
     "r2": R2,
     "rmse": RMSE,
+    "nll": NLL,
     "pearson": PEARSON,
 }
 

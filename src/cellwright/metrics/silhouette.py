@@ -20,7 +20,7 @@ SCORED_CELLS = 10_000
 SCORED_PER_GROUP = 100
 
 
-def silhouette_label(latent: np.ndarray, labels_true: Labels, *, seed: int = 0) -> float:
+def silhouette(latent: np.ndarray, labels_true: Labels, *, seed: int = 0) -> float:
     """(mean width + 1) / 2 of the labels in `latent (n_obs, n_latent)`, the "ASW label" of scIB [Luecken22].
 
     0.5 says that labels overlap. Unlabelled cells are left out, also as neighbours. Beyond `SCORED_CELLS` labelled
@@ -42,7 +42,7 @@ def silhouette_cluster(latent: np.ndarray, clusters: Labels, *, seed: int = 0) -
     """The mean width of a clustering in `latent (n_obs, n_latent)`, in [-1, 1]; needs no labels.
 
     It favours round and few clusters: compare clusterings of one latent space with it, not latent spaces. Noise counts
-    as one more cluster. Sampled as `silhouette_label` is. Raises `DataError` for fewer than two clusters.
+    as one more cluster. Sampled as `silhouette` is. Raises `DataError` for fewer than two clusters.
     """
     codes, names = cluster_codes(clusters)
     return _mean_width(latent, codes, names, seed)
@@ -105,7 +105,7 @@ def _widths(latent: np.ndarray, codes: np.ndarray, rows: np.ndarray) -> np.ndarr
 
 
 SILHOUETTE_LABEL = Metric(
-    function=silhouette_label,
+    function=silhouette,
     title="Silhouette of the labels",
     task="reduce",
     better="higher",

@@ -2,9 +2,9 @@
 
     x (n_obs, n_vars) -corrupt-> x' -encoder-> z (n_obs, n_latent) -decoder-> log p(x | z, batch) (n_obs,)
 
-The loss is -log p(x | z) per cell: with the Gaussian of unit variance, half the squared error of the log-normalised values and
-a constant. The denoising autoencoder sees a corrupted cell and is asked for the whole one. With `activation="linear"` and no
-hidden layer it spans the subspace of PCA [Baldi89].
+The loss is -log p(x | z) per cell: with the Gaussian of unit variance, half the squared error of the log-normalised
+values and a constant. The denoising autoencoder sees a corrupted cell and is asked for the whole one. With
+`activation="linear"` and no hidden layer it spans the subspace of PCA [Baldi89].
 
 References: [Hinton06] autoencoder; [Vincent08] denoising autoencoder; [Baldi89] linear autoencoder and PCA.
 """

@@ -18,7 +18,7 @@ from cellwright.errors import OptionError
 
 
 class Model(nn.Module, ABC):
-    """Base of all models, networks and baselines alike. Abilities are declared beside it (`class VAE(Model, Encodes)`)."""
+    """Base of all models, networks and baselines alike; abilities stand beside it (`class VAE(Model, Encodes)`)."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"views"})  # fields of the minibatch that it looks at
     is_baseline: ClassVar[bool] = False
@@ -44,5 +44,5 @@ class Model(nn.Module, ABC):
         """Objectives of each stage of training, run in order; none for what learns without gradients."""
         return []
 
-    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:  # noqa: B027  networks need none
-        """Estimate without gradients, from `rows` only; called after the stages. What it finds are buffers, saved as weights."""
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        """Estimate without gradients, from `rows` only, after the stages; it fills buffers, which are saved."""

@@ -2,8 +2,8 @@
 
     x -log-normalise, centre (and scale)-> y (n_obs, n_vars) -components-> z (n_obs, n_latent)
 
-Exact, in one pass over the training rows, while the covariance (n_vars, n_vars) is small enough; above `EXACT_N_VARS` features by
-randomised subspace iteration [Halko11], a few passes. Nothing is densified beyond a block of cells.
+Exact, in one pass over the training rows, while the covariance (n_vars, n_vars) is small enough; above `EXACT_N_VARS`
+features by randomised subspace iteration [Halko11], a few passes. Nothing is densified beyond a block of cells.
 
 References: [Pearson1901], [Hotelling33]; [Halko11] for many features; [Tipping99] for p(x | z).
 """
@@ -38,7 +38,7 @@ class PCAOptions(Options):
     """Options of PCA."""
 
     n_latent: int = Field(30, ge=1, description="number of components")
-    scale: bool = Field(True, description="scale every feature to unit variance on the training cells")
+    scale: bool = Field(default=True, description="scale every feature to unit variance on the training cells")
     max_value: float = Field(10.0, gt=0, description="values beyond this many standard deviations are cut, if scaled")
     transform: Transform = Field("log_normalise", description="of the values before centring")
 
@@ -81,7 +81,7 @@ class PCA(Model, Encodes, Decodes):
         return transforms.invert(self.options.transform, values, minibatch.library)
 
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
-        """Of the standardised values, with the mean variance of what the components leave over [Tipping99, equation 8]."""
+        """Of the standardised values; the noise has the mean variance that is left over [Tipping99, equation 8]."""
         error = self.standardised(minibatch) - latent @ self.components.T
         constant = error.shape[1] * torch.log(2 * math.pi * self.residual_variance)
         return -0.5 * (error.square().sum(dim=1) / self.residual_variance + constant)
@@ -114,7 +114,7 @@ class PCA(Model, Encodes, Decodes):
         self.residual_variance.fill_(max(left, 1e-12))
 
     def _leading(self, blocks: "_Blocks", rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The largest eigenvalues and their eigenvectors of the covariance, largest first; the largest loading is positive."""
+        """The largest eigenvalues of the covariance and their eigenvectors, whose largest loading is made positive."""
         n_vars, k = self.schema.n_vars, self.options.n_latent
         basis = torch.eye(n_vars)
         if n_vars > EXACT_N_VARS:

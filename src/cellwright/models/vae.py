@@ -2,9 +2,9 @@
 
     x (n_obs, n_vars) -posterior-> q(z | x) -sample-> z (n_obs, n_latent) -decoder-> log p(x | z, batch) (n_obs,)
 
-The negative ELBO is -E_q[log p(x | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per cell. The KL weight rises from 0
-during the first epochs, because at full weight from the first step it empties the latent before the decoder has learned to
-use it.
+The negative ELBO is -E_q[log p(x | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per cell. The KL weight rises
+from 0 during the first epochs, because at full weight from the first step it empties the latent before the decoder
+has learned to use it.
 Differs from [Lopez18]: the library size is observed, not inferred.
 
 References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI.

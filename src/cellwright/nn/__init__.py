@@ -1,0 +1,1 @@
+"""Blocks without biology, which architectures are made of."""

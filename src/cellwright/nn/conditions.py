@@ -15,7 +15,7 @@ from cellwright.core.schema import Schema
 
 
 class Conditions(nn.Module):
-    """One-hot batch (nothing for a single batch) and covariates; continuous ones are standardised by running statistics."""
+    """One-hot batch (nothing for a single batch) and covariates; continuous ones are standardised as they are met."""
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()

@@ -58,6 +58,7 @@ class MLP(nn.Module):
 def normaliser(kind: Normalisation, width: int) -> nn.Module:
     """The normalisation layer of that name."""
     if kind == "batch":
-        # the momentum and epsilon of scvi-tools; torch's 0.1 follows single minibatches of unequal cell types too closely
+        # the momentum and epsilon of scvi-tools; torch's 0.1 follows single minibatches of unequal cell types too
+        # closely
         return nn.BatchNorm1d(width, momentum=0.01, eps=1e-3)
     return nn.LayerNorm(width) if kind == "layer" else nn.Identity()

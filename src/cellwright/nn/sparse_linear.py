@@ -1,4 +1,7 @@
-"""A linear layer whose input is sparse: SparseRows (n_obs, n_in) -> (n_obs, n_out), cost in stored values, not in n_in."""
+"""A linear layer whose input is sparse; its cost is in stored values, not in features.
+
+SparseRows (n_obs, n_in) -> (n_obs, n_out)
+"""
 
 import math
 

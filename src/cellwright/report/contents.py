@@ -53,12 +53,8 @@ class StoredRun:
 
     run: Run
     record: RunRecord
+    data: str  # the name of the data, as the leaderboard calls it
     problems: list[str] = field(repr=False)
-
-    @property
-    def data(self) -> str:
-        """The name of the data."""
-        return str(self.record.data.get("name", ""))
 
     @property
     def setting(self) -> str:
@@ -156,7 +152,8 @@ def read_contents(folder: Path) -> Contents:
     """Read a run folder or a study folder. Raises `RunError` where it is neither."""
     problems: list[str] = []
     if (folder / "run.json").is_file():
-        stored = StoredRun(Run(folder), Run(folder).record, problems)
+        record = Run(folder).record
+        stored = StoredRun(Run(folder), record, str(record.data.get("name", "")), problems)
         return Contents(folder, [stored], _scores_as_leaderboard(stored), is_study=False, problems=problems)
     if not (folder / "study.toml").is_file() and not (folder / "leaderboard.csv").is_file():
         raise RunError(
@@ -166,7 +163,8 @@ def read_contents(folder: Path) -> Contents:
     leaderboard = _complete(
         read_table(folder / "leaderboard.csv", LEADERBOARD_TEXT + LEADERBOARD_FLAGS, LEADERBOARD_NUMBERS)
     )
-    return Contents(folder, _read_runs(folder / "runs", problems), leaderboard, is_study=True, problems=problems)
+    runs = _read_runs(folder / "runs", set(leaderboard["data"]), problems)
+    return Contents(folder, runs, leaderboard, is_study=True, problems=problems)
 
 
 def read_table(path: Path, text: list[str], numbers: list[str]) -> pd.DataFrame:
@@ -202,14 +200,23 @@ def _complete(leaderboard: pd.DataFrame) -> pd.DataFrame:
     return leaderboard
 
 
-def _read_runs(folder: Path, problems: list[str]) -> list[StoredRun]:
+def _read_runs(folder: Path, data_names: set[str], problems: list[str]) -> list[StoredRun]:
     runs = []
     for path in sorted(folder.glob("*/run.json"), key=lambda p: natural(p.parent.name)):
         try:
-            runs.append(StoredRun(Run(path.parent), Run(path.parent).record, problems))
+            record = Run(path.parent).record
         except RunError as error:
             problems.append(str(error))
+        else:
+            data = _data_name(path.parent.name, record, data_names)
+            runs.append(StoredRun(Run(path.parent), record, data, problems))
     return runs
+
+
+def _data_name(folder: str, record: RunRecord, data_names: set[str]) -> str:
+    # the run knows the file that it read; what the study calls the data is in the name of the folder
+    name, found, _ = folder.rpartition(f"-{record.model}-")
+    return name if found and (name in data_names or not data_names) else str(record.data.get("name", ""))
 
 
 def _scores_as_leaderboard(stored: StoredRun) -> pd.DataFrame:

@@ -4,8 +4,8 @@
 
 The page loads nothing and sends nothing: its content security policy forbids every connection and every script but
 the two whose hashes it names, so that even a name that got past the escaping could not run. `unsafe-eval` is there
-because the WebGL part of plotly.js compiles its drawing commands with `Function` (without it no scattergl is drawn), and
-`blob:` because a figure is saved as a picture through one; neither reaches out of the page.
+because the WebGL part of plotly.js compiles its drawing commands with `Function` (without it no scattergl is drawn),
+and `blob:` because a figure is saved as a picture through one; neither reaches out of the page.
 """
 
 import base64

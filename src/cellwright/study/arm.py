@@ -21,7 +21,7 @@ class Arm:
 
     @classmethod
     def parse(cls, text: str) -> "Arm":
-        """From `name` or `name:option=value:option=value`. Raises `OptionError` for what does not exist or is out of bounds."""
+        """From `name` or `name:option=value:...`. Raises `OptionError` for what does not exist or is out of bounds."""
         name, *settings = text.strip().split(":")
         entry_of(name)
         for setting in settings:

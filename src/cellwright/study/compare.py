@@ -1,9 +1,9 @@
-"""Compare: every model and the baselines on a user's cells, the same splits, several seeds, mean with interval, and cost.
+"""Compare: every model and the baselines on a user's cells: same splits, several seeds, mean with interval, cost.
 
     data, arms x seeds -> runs/<data>-<model>-<hash>-s<seed>/ (fit, evaluate) -> leaderboard.csv, study.toml
 
-Runs that are finished are found again by the hash of data, options and seed, so a comparison that was killed continues. A model
-that fails is a row that says why.
+Runs that are finished are found again by the hash of data, options and seed, so a comparison that was killed
+continues. A model that fails is a row that says why.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run of the plan. `seconds` is what the fit took, `found` that it was finished before, `reason` why it failed."""
+    """One run of the plan: what the fit took, whether it was `found` finished, and the `reason` why it failed."""
 
     arm: Arm
     seed: int
@@ -82,8 +82,8 @@ def compare(
 ) -> pd.DataFrame:
     """Run the comparison into the study folder `out` and return its leaderboard.
 
-    `data` is what `open_data` takes; `name` is what tables call it. Raises what concerns all models alike (data, keys); what
-    concerns one model is a row with the status `failed` and the reason.
+    `data` is what `open_data` takes; `name` is what tables call it. Raises what concerns all models alike (data,
+    keys); what concerns one model is a row with the status `failed` and the reason.
     """
     arms = with_baselines([Arm.parse(text) for text in options.models])
     if repeated := {text for text in options.models if options.models.count(text) > 1}:
@@ -106,7 +106,7 @@ def compare(
 
 
 def run_arm(study: Study, arm: Arm, seed: int, cells: Prepared) -> Outcome:
-    """Fit and evaluate one arm with one seed, or find it done. What fails is written into its run and said in the outcome."""
+    """Fit and evaluate one arm with one seed, or find it done; a failure is written into its run and its outcome."""
     run = Run(run_folder(study, arm, seed, cells))
     if _is_complete(run):
         return Outcome(arm, seed, run, run.record.wall_seconds, found=True)
@@ -174,7 +174,8 @@ def _failed(run: Run, error: Exception) -> str:
 
 def _scores(study: Study, outcome: Outcome) -> pd.DataFrame:
     record = outcome.run.record
-    return outcome.run.table("scores.csv").assign(
+    scores = outcome.run.table("scores.csv")
+    return scores.assign(group=scores["group"].fillna("")).assign(
         **_who(study, outcome.arm), seconds=record.wall_seconds, peak_bytes=record.peak_bytes
     )
 

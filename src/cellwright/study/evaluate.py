@@ -2,8 +2,8 @@
 
     fitted model, cells, split -> latent -> k-means, Leiden -> scores.csv (all cells; held-out cells) and cells.h5ad
 
-With labels, k-means gets their number, the same for every model. The clusters of held-out cells are those whose centre, found on
-the other cells, is nearest: held-out cells enter no clustering that they are scored by.
+With labels, k-means gets their number, the same for every model. The clusters of held-out cells are those whose
+centre, found on the other cells, is nearest: held-out cells enter no clustering that they are scored by.
 """
 
 from importlib.util import find_spec
@@ -14,8 +14,8 @@ from anndata import AnnData
 
 from cellwright.core.abilities import Decodes
 from cellwright.data.prepare import Prepared, as_anndata
-from cellwright.errors import DataError
-from cellwright.keys import latent_key
+from cellwright.keys import cluster_key, latent_key
+from cellwright.metrics import METRICS
 from cellwright.models import name_of
 from cellwright.models.model import Model
 from cellwright.run import Run
@@ -37,42 +37,33 @@ def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking:
     use_rep = latent_key(name_of(model))
     label_key = cells.source.schema.label.key if cells.source.schema.label else None
     n_labels = cells.source.schema.n_labels or None
-    cluster(adata, ClusterOptions(n_clusters=n_labels, seed=seed), use_rep=use_rep)
-    scores = [_clustering(adata, use_rep, label_key, cells, seed)]
+    key = cluster_key(cells.source.annotation.obs.columns)
+    run.note("cluster_key", key)
+    cluster(adata, ClusterOptions(n_clusters=n_labels, seed=seed), use_rep=use_rep, key_added=key)
+    scores = [_clustering(adata, use_rep, key, cells, seed)]
     if label_key and find_spec("igraph") and find_spec("leidenalg"):
         scores.append(_leiden(adata, use_rep, label_key, seed))
     if isinstance(model, Decodes) and len(cells.split.test):
         scores.append(score_reconstruction(model, cells.source, cells.split.test, held_out=True, seed=seed))
     run.add_scores(pd.concat(scores, ignore_index=True))
     if for_looking:
-        _add_what_people_look_at(adata, use_rep, cells)
+        _add_what_people_look_at(adata, use_rep, key, cells)
     with run.writing("cells.h5ad") as path:
         adata.write_h5ad(path)
 
 
-def _clustering(adata: AnnData, use_rep: str, label_key: str | None, cells: Prepared, seed: int) -> pd.DataFrame:
+def _clustering(adata: AnnData, use_rep: str, key: str, cells: Prepared, seed: int) -> pd.DataFrame:
     """K-means against labels on all cells and on held-out cells; without labels, how compact the clusters are."""
-    if label_key is None:
-        return score(adata, ["silhouette_cluster"], use_rep=use_rep, cluster_key="cluster", seed=seed)
-    keys = {"use_rep": use_rep, "label_key": label_key}
-    tables = [score(adata, WITH_LABELS, cluster_key="cluster", seed=seed, **keys)]  # type: ignore[arg-type]
-    if len(cells.split.test) > 1:
-        n_clusters = cells.source.schema.n_labels
-        held_out = AnnData(
-            obs=adata.obs.assign(held_out=held_out_clusters(adata.obsm[use_rep], cells, n_clusters, seed))
-        )
-        names = [name for name in WITH_LABELS if not name != "silhouette"]
-        tables.append(
-            score(
-                held_out,
-                names,
-                label_key=label_key,
-                cluster_key="held_out",
-                rows=cells.split.test,
-                held_out=True,
-                seed=seed,
-            )
-        )
+    label = cells.source.schema.label
+    if label is None:
+        return score(adata, ["silhouette_cluster"], use_rep=use_rep, cluster_key=key, seed=seed)
+    tables = [score(adata, WITH_LABELS, use_rep=use_rep, label_key=label.key, cluster_key=key, seed=seed)]
+    rows = cells.split.test
+    if len(rows) > 1:
+        obs = adata.obs.assign(held_out=held_out_clusters(np.asarray(adata.obsm[use_rep]), cells, label.n, seed))
+        names = [name for name in WITH_LABELS if name != "silhouette"]
+        keys = {"label_key": label.key, "cluster_key": "held_out"}
+        tables.append(score(AnnData(obs=obs), names, rows=rows, held_out=True, seed=seed, **keys))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -87,19 +78,17 @@ def held_out_clusters(latent: np.ndarray, cells: Prepared, n_clusters: int, seed
 
 
 def _leiden(adata: AnnData, use_rep: str, label_key: str, seed: int) -> pd.DataFrame:
-    """ARI of Leiden with the resolution that the labels like best: an oracle, for comparison with published tables only."""
+    """ARI of Leiden at the resolution that the labels like best: an oracle, to compare with published tables only."""
     value, _ = best_leiden_by_labels(np.asarray(adata.obsm[use_rep]), adata.obs[label_key], seed=seed)
-    row = {"task": "oracle", "metric": "best_leiden_ari", "value": value, "better": "higher", "group": ""}
+    metric = METRICS["best_leiden_ari"]
+    row = {"task": metric.task, "metric": "best_leiden_ari", "value": value, "better": metric.better, "group": ""}
     return pd.DataFrame([row | {"held_out": False, "seed": seed}])
 
 
-def _add_what_people_look_at(adata: AnnData, use_rep: str, cells: Prepared) -> None:
+def _add_what_people_look_at(adata: AnnData, use_rep: str, key: str, cells: Prepared) -> None:
     embed(adata, use_rep=use_rep)
-    if adata.obs["cluster"].nunique() > 1:
-        try:
-            adata.uns["markers"] = markers(as_anndata(cells.source), adata.obs["cluster"])
-        except DataError as error:
-            adata.uns["markers_refused"] = str(error)
+    if adata.obs[key].nunique() > 1:
+        adata.uns["markers"] = markers(as_anndata(cells.source), adata.obs[key])
     by = [field.key for field in (cells.source.schema.label, cells.source.schema.batch) if field]
     if by:
-        adata.uns["composition"] = pd.concat([composition(adata.obs, "cluster", key) for key in by], ignore_index=True)
+        adata.uns["composition"] = pd.concat([composition(adata.obs, key, column) for column in by], ignore_index=True)

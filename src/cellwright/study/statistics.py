@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 
 def interval(values: np.ndarray) -> tuple[float, float, float, float]:
-    """Mean, standard deviation (n - 1) and the bounds of the 95 % interval of the mean by Student's t; NaN for one value."""
+    """Mean, standard deviation (n - 1), and the 95 % interval of the mean by Student's t; NaN for a single value."""
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return mean, math.nan, math.nan, math.nan
@@ -24,8 +24,10 @@ def interval(values: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per arm and measure. `scores` has the columns of `scores.csv` and data, model, setting, is_baseline, seconds,
-    peak_bytes, one row per seed; a value that is not a number is left out of the mean.
+    """One row per arm and measure.
+
+    `scores` has the columns of `scores.csv` and data, model, setting, is_baseline, seconds, peak_bytes, one row per
+    seed; a value that is not a number is left out of the mean.
     """
     keys = ["data", "model", "setting", "task", "metric", "better", "group", "held_out", "is_baseline"]
     rows = []

@@ -32,7 +32,7 @@ def cells_for(model: Model, data: Any, task: str) -> StoredSource:
         check_values(data, model.support, wanted_by=name_of(model))
     if data.schema.features != model.schema.features:
         raise SchemaMismatch(
-            f"`{task}` needs the {model.schema.n_vars} features that {name_of(model)} was trained on, in their order; the "
-            f"source has {data.schema.n_vars} others. Open it with open_data(..., schema=model.schema)."
+            f"`{task}` needs the {model.schema.n_vars} features that {name_of(model)} was trained on, in their order; "
+            f"the source has {data.schema.n_vars} others. Open it with open_data(..., schema=model.schema)."
         )
     return data

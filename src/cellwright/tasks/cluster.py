@@ -86,8 +86,13 @@ def cluster(
 
     Writes `obs[key_added]` (categorical of strings) and `uns[key_added]`: `options`, `use_rep`, `n_clusters`, `chosen`,
     `candidates` (`value` and `silhouette`, arrays of equal length), `seed`, `version`. Nothing else is changed. Raises
-    `MissingKey` if `obsm` has no `use_rep`, and what `cluster_labels` raises.
+    `MissingKey` if `obsm` has no `use_rep`, `DataError` if `obs[key_added]` is a column that this did not write, and
+    what `cluster_labels` raises.
     """
+    if key_added in adata.obs and key_added not in adata.uns:
+        raise DataError(
+            f"obs already has {key_added!r}, which `cluster` did not write; give another key_added, or remove it."
+        )
     found = cluster_labels(representation(adata, use_rep), options)
     names = [NOISE, *map(str, range(found.n_clusters))]
     adata.obs[key_added] = pd.Categorical(found.labels, categories=[n for n in names if n in found.labels])

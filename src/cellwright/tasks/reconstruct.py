@@ -27,9 +27,9 @@ AT_MOST_CELLS = 5000  # values of both sides are dense here: 5,000 x 20,000 take
 def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out: bool, seed: int = 0) -> pd.DataFrame:
     """Rows of `scores.csv` for the task `reconstruct`, over `rows` (a seeded sample of 5,000 if there are more).
 
-    `r2` compares the values log1p(x * 10,000 / library) with the same of the predicted mean, so that models with different
-    likelihoods can be compared (real-valued data are compared as they are). `nll` is -log p(x | z) per cell in nats under the
-    model's own likelihood: it compares runs of one likelihood only.
+    `r2` compares the values log1p(x * 10,000 / library) with the same of the predicted mean, so that models with
+    different likelihoods can be compared (real-valued data are compared as they are). `nll` is -log p(x | z) per cell
+    in nats under the model's own likelihood: it compares runs of one likelihood only.
     """
     encoder, decoder = needs(model, Encodes, "reconstruct"), needs(model, Decodes, "reconstruct")
     source = cells_for(model, data, "reconstruct")
@@ -47,10 +47,7 @@ def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out:
     nll = over_cells(lambda m: -decoder.log_prob(encoder.encode(m), m), source, rows, block_rows=512)
     labels = _labels(source, rows)
     table = score_rows(METRICS["r2"], "r2", labels, x_true=values[:, 0], x_predicted=values[:, 1])
-    table += [("reconstruct", "nll", float(nll.mean()), "lower", "")]
-    if labels is not None:
-        names = pd.Series(nll).groupby(labels.to_numpy(), observed=True).mean()
-        table += [("reconstruct", "nll", float(value), "lower", str(name)) for name, value in names.items()]
+    table += score_rows(METRICS["nll"], "nll", labels, log_prob=-nll)
     frame = pd.DataFrame(table, columns=["task", "metric", "value", "better", "group"])
     return frame.assign(held_out=held_out, seed=seed)
 

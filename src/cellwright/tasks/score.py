@@ -28,10 +28,10 @@ def score(
     held_out: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The metrics over all cells or over `rows`; one line for all, and one per label where a metric means something there.
+    """The metrics over all cells or over `rows`: overall, and per label where a metric means something there.
 
-    Columns task, metric, value, better, group (a label, or empty for all), held_out, seed. What a metric needs is read from
-    `obsm[use_rep]`, `obs[label_key]` and `obs[cluster_key]`.
+    Columns task, metric, value, better, group (a label, or empty for all), held_out, seed. What a metric needs is
+    read from `obsm[use_rep]`, `obs[label_key]` and `obs[cluster_key]`.
 
     Raises `OptionError` for an unknown metric, `MissingKey` for a key that is not there, `DataError` for one not given.
     """
@@ -52,7 +52,7 @@ def score(
 
 
 def score_rows(metric: Metric, name: str, labels: Any, **arrays: Any) -> list[ScoreRow]:
-    """One metric: the row for all cells, and one per label if there are labels and the metric has a meaning within one."""
+    """One metric: the row for all cells, and one per label if the metric has a meaning within a label."""
     rows = [(metric.task, name, float(metric.function(**arrays)), metric.better, "")]
     if labels is not None:
         arrays.pop("labels_true", None)

@@ -22,7 +22,7 @@ class Cost:
 
 @contextmanager
 def measured() -> Iterator[Cost]:
-    """Measure a block. The memory is sampled by a thread: the system's own peak never falls from one run to the next."""
+    """Measure a block. A thread samples the memory: the system's own peak never falls from one run to the next."""
     cost, process, done = Cost(), psutil.Process(), threading.Event()
 
     def watch() -> None:

@@ -21,8 +21,8 @@ from cellwright.train.options import FitOptions
 
 @dataclass(eq=False)
 class _Work:
-    # plain on purpose: Fabric rebuilds the dataclasses that it finds among the arguments of a module, and cannot rebuild frozen
-    # ones; it leaves objects that it does not know alone
+    # plain on purpose: Fabric rebuilds the dataclasses that it finds among the arguments of a module, and cannot
+    # rebuild frozen ones; it leaves objects that it does not know alone
     __slots__ = ("minibatch", "number", "step")
     number: int
     minibatch: Minibatch
@@ -85,8 +85,8 @@ class Engine:
         for name, value in terms.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(
-                    f"training diverged: the loss term {name!r} must be finite; it is {value} in epoch {step.epoch}, step "
-                    f"{index}. Try a learning_rate ten times smaller, a smaller gradient_clip, or precision='32-true'."
+                    f"training diverged: the loss term {name!r} must be finite; it is {value} in epoch {step.epoch}, "
+                    f"step {index}. Try a smaller learning_rate or gradient_clip, or precision='32-true'."
                 )
 
 

@@ -50,7 +50,8 @@ def fit(
     """Train `model` on the training rows of `data` (a source, or what `open_data` takes); its weights change in place.
 
     A model that was fitted before goes on from its weights. `split` defaults to a random one with `options.validation`.
-    With `run`, the folder holds all that design.md's run folder has; an unfinished run of the same options and data is resumed.
+    With `run`, the folder holds all that design.md's run folder has; an unfinished run of the same options and data
+    is resumed.
 
     Raises `UnsuitableValues` for values the model cannot use, `TrainingDiverged` for a loss that is not finite,
     `Interrupted` after Ctrl-C or SIGTERM (resumable), `RunError` for a folder that cannot be written.
@@ -61,7 +62,7 @@ def fit(
     folder = begin_run(run, model, source, split, options, command) if run is not None else None
     try:
         with measured() as cost, own_random_state(options.seed):
-            history = _Fit(model, source, split, options, folder, progress).run()
+            history = _Fit(model, source, split, options, folder, progress=progress).run()
     except Interrupted:
         raise
     except CellwrightError as error:
@@ -77,7 +78,14 @@ class _Fit:
     """The state of one fit."""
 
     def __init__(
-        self, model: Model, source: StoredSource, split: Split, options: FitOptions, folder: Run | None, progress: bool
+        self,
+        model: Model,
+        source: StoredSource,
+        split: Split,
+        options: FitOptions,
+        folder: Run | None,
+        *,
+        progress: bool,
     ) -> None:
         self.model, self.source, self.split, self.options = model, source, split, options
         self.checkpoint = Checkpoint(folder.path / "checkpoint" if folder else None, options.checkpoint_seconds)

@@ -10,7 +10,7 @@ Row = tuple[int, str, str, float]
 
 @dataclass
 class History:
-    """Rows of (epoch, split, term, value); values are means over cells, in the unit of the loss (nats per cell for an ELBO)."""
+    """Rows of (epoch, split, term, value); values are means over cells, in the unit of the loss (an ELBO: nats)."""
 
     rows: list[Row] = field(default_factory=list)
     best_epoch: int | None = None  # the epoch whose weights were kept; None without validation

@@ -1,4 +1,4 @@
-"""Interruption: Ctrl-C and SIGTERM end training after the running step, with a checkpoint, instead of in the middle of it."""
+"""Interruption: Ctrl-C and SIGTERM end training after the running step, with a checkpoint."""
 
 import signal
 import threading

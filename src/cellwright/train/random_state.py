@@ -1,4 +1,4 @@
-"""Random state: torch's layers (dropout, initial weights) draw from its global generator; here it is lent and given back."""
+"""Random state: torch draws weights and dropout from its global generator; here it is lent and given back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -102,6 +102,7 @@ def record_of(model: Model, source: StoredSource, options: FitOptions, command: 
         versions={"python": platform.python_version(), **_versions()},
         device=f"{options.device} ({platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads)",
         citations=list(model.citations),
+        notes={"changed_options": model.options.model_dump(mode="json", exclude_defaults=True)},
     )
 
 
@@ -111,7 +112,8 @@ def _refuse_another(run: Run, record: RunRecord) -> None:
         ours, theirs = getattr(record, field), getattr(there, field)
         if json.loads(json.dumps(ours)) != theirs:
             raise RunError(
-                f"{run.path} holds an unfinished run with other {field.replace('_', ' ')}; give another folder, or remove it."
+                f"{run.path} holds an unfinished run with other {field.replace('_', ' ')}; give another folder, "
+                "or remove it."
             )
 
 

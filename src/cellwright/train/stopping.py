@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class EarlyStopping:
-    """`update` says whether the epoch is the best so far; `should_stop` after `patience` epochs without a better one."""
+    """`update` says whether an epoch is the best so far; `should_stop` after `patience` epochs without a better."""
 
     patience: int
     min_delta: float

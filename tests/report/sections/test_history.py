@@ -9,7 +9,7 @@ from cellwright.run import Run, RunRecord
 
 def run(**notes):
     record = RunRecord(command="", model="vae", options={}, fit_options={}, seed=0, data={}, notes=notes)
-    return StoredRun(Run("nowhere"), record, [])
+    return StoredRun(Run("nowhere"), record, "pbmc", [])
 
 
 def history(*values):

@@ -1,7 +1,7 @@
 """Feature decoder: latent and conditions -> MLP -> the head of a likelihood -> p(x | latent, batch, covariates).
 
-A likelihood over real numbers (Gaussian) is about the transformed values; one over counts or peaks is about the data itself.
-Either way `mean` answers on the scale of the data.
+A likelihood over real numbers (Gaussian) is about the transformed values; one over counts or peaks is about the data
+itself. Either way `mean` answers on the scale of the data.
 """
 
 import torch

@@ -76,13 +76,13 @@ def colour_scale(columns: Iterable[pd.Series]) -> dict[str, str]:
 def _panel(run: StoredRun) -> Panel | None:
     if run.cells is None or run.cells.map is None:
         return None
-    keys = {"label": run.label_key, "cluster": "cluster", "batch": run.batch_key}
+    keys = {"label": run.label_key, "cluster": run.record.notes.get("cluster_key", "cluster"), "batch": run.batch_key}
     columns = {role: column for role, key in keys.items() if (column := run.column(key)) is not None}
     return Panel(run.title, run.cells.obs.index, run.cells.map, columns)
 
 
 def _figure(panels: list[Panel]) -> Figure:
-    n_columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3
+    n_columns = 2 if len(panels) == 4 else min(3, len(panels))
     roles = [role for role in ("label", "cluster", "batch") if any(role in panel.columns for panel in panels)]
     scales = {role: colour_scale(p.columns[role] for p in panels if role in p.columns) for role in roles} or {
         "cell": {}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from cellwright.report.contents import Contents, StoredRun
 from cellwright.report.section import Context, Section
-from cellwright.report.text import duration, listed, short, size
+from cellwright.report.text import duration, listed, natural, short, size
 
 _LONG = 300
 
@@ -19,7 +19,7 @@ def context(contents: Contents) -> Context | None:
     if not contents.runs:
         return None
     return {
-        "runs": [_run(run) for run in contents.runs],
+        "runs": [_run(run) for run in sorted(contents.runs, key=lambda run: (natural(run.title), run.record.seed))],
         "options": _options(contents.runs),
         "data": _distinct(_pairs(run.record.data) for run in contents.runs),
         "versions": _versions(contents.runs),

@@ -1,0 +1,197 @@
+"""A comparison is a table, a folder that continues, and rows that say why something failed."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import read_h5ad
+
+from cellwright.data.prepare import OpenOptions
+from cellwright.data.simulate import SimulateOptions, simulate
+from cellwright.errors import MissingKey, OptionError, RunError
+from cellwright.models.vae import VAE
+from cellwright.run import Run
+from cellwright.study import compare as module
+from cellwright.study.compare import CompareOptions, compare
+from cellwright.study.evaluate import held_out_clusters
+from cellwright.study.statistics import LEADERBOARD_COLUMNS, interval
+from cellwright.train.options import FitOptions
+
+QUICK = FitOptions(max_epochs=2, batch_size=64)
+TWO = CompareOptions(models=("vae:n_latent=3", "ae:n_latent=3", "pca:n_latent=3"), seeds=2, test=0.2)
+KEYS = OpenOptions(label_key="label")
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return simulate(SimulateOptions(n_obs=150, n_vars=30, n_latent=3, label_shares=(0.5, 0.3, 0.2)), seed=0).adata
+
+
+@pytest.fixture(autouse=True)
+def no_umap(monkeypatch):
+    """UMAP compiles for a quarter of a minute; it has its own tests."""
+    monkeypatch.setattr("cellwright.study.evaluate.embed", lambda adata, use_rep: None)
+
+
+@pytest.fixture(scope="module")
+def study(cells, tmp_path_factory):
+    out = tmp_path_factory.mktemp("studies") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellwright.study.evaluate.embed", lambda adata, use_rep: None)
+        board = compare(cells, TWO, out=out, keys=KEYS, fit_options=QUICK, name="cells")
+    return out, board
+
+
+def digest(folder: Path):
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_leaderboard_on_disk_is_the_one_returned_with_the_columns_of_the_contract(study):
+    out, board = study
+    there = pd.read_csv(out / "leaderboard.csv")
+    assert there.columns.tolist() == LEADERBOARD_COLUMNS
+    assert len(there) == len(board)
+    assert set(there["model"]) == {"pca", "ae", "vae"}
+    assert there.loc[there["model"] == "pca", "is_baseline"].all()
+    assert (there["n_seeds"] == 2).all()
+
+
+def test_a_mean_and_its_interval_are_those_of_the_runs_scores(study):
+    out, board = study
+    values = []
+    for run in sorted((out / "runs").glob("cells-vae-*")):
+        scores = Run(run).table("scores.csv")
+        values.append(scores.query("metric == 'ari' and held_out == False and group.isna()")["value"].item())
+    row = board.query("model == 'vae' and metric == 'ari' and held_out == False and group == ''").iloc[0]
+    mean, sd, low, high = interval(np.array(values))
+    assert row[["mean", "sd", "ci_low", "ci_high"]].tolist() == pytest.approx([mean, sd, low, high])
+
+
+def test_all_models_have_the_same_split_per_seed(study):
+    out, _ = study
+    for seed in (0, 1):
+        splits = [(run / "split.csv").read_text() for run in (out / "runs").glob(f"*-s{seed}")]
+        assert len(splits) == 3
+        assert len(set(splits)) == 1
+    assert len({(run / "split.csv").read_text() for run in (out / "runs").iterdir()}) == 2
+
+
+def test_every_run_folder_is_whole(study, cells):
+    out, _ = study
+    for path in (out / "runs").iterdir():
+        run = Run(path)
+        assert run.record.status == "done"
+        assert run.verify() == []
+        adata = read_h5ad(path / "cells.h5ad")
+        assert adata.obs_names.tolist() == cells.obs_names.tolist()
+        assert adata.obsm[f"X_{run.record.model}"].shape == (150, 3)
+
+
+def test_running_it_again_repeats_nothing_and_changes_no_run(study, cells, monkeypatch):
+    out, board = study
+    before = digest(out / "runs")
+    monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("a finished run was repeated"))
+    again = compare(cells, TWO, out=out, keys=KEYS, fit_options=QUICK, name="cells")
+    assert digest(out / "runs") == before
+    pd.testing.assert_frame_equal(board, again)
+
+
+def test_other_options_are_other_runs_in_the_same_study(study, cells, tmp_path):
+    out, _ = study
+    n_before = len(list((out / "runs").iterdir()))
+    more = TWO.model_copy(update={"models": ("pca:n_latent=4",), "seeds": 1})
+    compare(cells, more, out=out, keys=KEYS, fit_options=QUICK, name="cells")
+    assert len(list((out / "runs").iterdir())) == n_before + 1
+
+
+def test_a_model_that_fails_is_a_row_that_says_why(cells, tmp_path):
+    options = TWO.model_copy(update={"models": ("vae:learning_rate=1e30", "pca:n_latent=3"), "seeds": 1})
+    board = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    failed = board[board["status"] == "failed"]
+    assert failed["model"].tolist() == ["vae"]
+    assert "must be finite" in failed["reason"].item()
+    assert (board[board["model"] == "pca"]["status"] == "done").all()
+
+
+def test_an_error_nobody_foresaw_is_a_row_too_with_its_traceback_in_the_log(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr(VAE, "encode", lambda self, minibatch: 1 / 0)
+    options = TWO.model_copy(update={"models": ("vae:n_latent=3",), "seeds": 1})
+    board = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert board[board["status"] == "failed"]["reason"].item() == "ZeroDivisionError: division by zero"
+    log = next((tmp_path / "study" / "runs").glob("cells-vae-*")) / "log.txt"
+    assert "Traceback" in log.read_text()
+
+
+def test_a_comparison_killed_after_the_fit_goes_on_with_the_evaluation(cells, tmp_path, monkeypatch):
+    options = TWO.model_copy(update={"models": ("pca:n_latent=3", "vae:n_latent=3"), "seeds": 1})
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "evaluate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    board = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert (board["status"] == "done").all()
+    assert len(list((tmp_path / "study" / "runs").iterdir())) == 2
+
+
+def test_what_concerns_all_models_ends_the_comparison_before_it_begins(cells, tmp_path):
+    with pytest.raises(MissingKey, match="Did you mean 'label'"):
+        compare(cells, TWO, out=tmp_path / "study", keys=OpenOptions(label_key="lable"))
+    with pytest.raises(OptionError, match="is there twice"):
+        compare(cells, CompareOptions(models=("vae", "vae")), out=tmp_path / "study", keys=KEYS)
+    assert not list((tmp_path / "study").glob("runs/*"))
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(cells, tmp_path):
+    (tmp_path / "thesis.docx").write_text("x")
+    with pytest.raises(RunError, match="holds other files"):
+        compare(cells, TWO, out=tmp_path, keys=KEYS, fit_options=QUICK)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_cells_of_a_label_called_cluster_keep_it(cells, tmp_path):
+    named = cells.copy()
+    named.obs["cluster"] = named.obs["label"]
+    options = TWO.model_copy(update={"models": ("pca:n_latent=3",), "seeds": 1})
+    board = compare(named, options, out=tmp_path / "study", keys=OpenOptions(label_key="cluster"), fit_options=QUICK)
+    written = read_h5ad(next((tmp_path / "study" / "runs").iterdir()) / "cells.h5ad")
+    assert written.obs["cluster"].astype(str).tolist() == named.obs["cluster"].astype(str).tolist()
+    assert board.query("metric == 'ari' and held_out == False and group == ''")["mean"].item() < 1
+
+
+def test_held_out_cells_do_not_move_the_centres_they_are_assigned_to(cells):
+    class Parts:
+        class split:  # noqa: N801
+            train, validation, test = np.arange(0, 80), np.arange(80, 100), np.arange(100, 120)
+
+    rng = np.random.default_rng(0)
+    latent = np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(20, 1, (60, 2))])
+    moved = latent.copy()
+    moved[100:] += 1000
+    here, there = (held_out_clusters(z, Parts, 2, seed=0) for z in (latent, moved))
+    assert np.array_equal(here[:100], there[:100])
+
+
+def test_preprocessing_chooses_genes_from_training_cells_only(cells, tmp_path):
+    from cellwright.data.preprocess import PreprocessOptions
+
+    options = TWO.model_copy(update={"models": ("pca:n_latent=3",), "seeds": 1})
+    compare(
+        cells,
+        options,
+        out=tmp_path / "study",
+        keys=KEYS,
+        fit_options=QUICK,
+        preprocessing=PreprocessOptions(n_top_genes=10),
+    )
+    run = Run(next((tmp_path / "study" / "runs").iterdir()))
+    report = run.record.notes["preprocessing"]
+    n_test = (run.table("split.csv")["split"] == "train").sum()
+    assert report["n_fit"] == n_test
+    assert len(report["features"]) == 10
+    assert run.record.data["shape"] == [150, 10]
