@@ -218,6 +218,7 @@ def why_not_written(target: Path, error: OSError) -> str:
         errno.EPERM: "there is no permission to write there. Give a folder that is yours.",
         errno.EROFS: "the file system is read-only. Give a folder that can be written.",
         errno.ENOTDIR: "a part of the path is a file, not a folder. Give another path.",
+        errno.ENOENT: "its folder is not there. Make the folder first, or give another path.",
         errno.EEXIST: "a file of that name is in the way. Give another path.",
     }
     why = remedies.get(error.errno or 0, f"{error}. Check the disk, or give another folder.")

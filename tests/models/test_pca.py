@@ -83,7 +83,7 @@ def test_log_prob_is_that_of_probabilistic_pca(cells):
     from cellwright.data.source import in_order
 
     data = open_data(cells)
-    model, latent = fitted(data, scale=False)
+    model, _ = fitted(data, scale=False)
     minibatch = next(iter(in_order(data)))
     values = log_normalised(cells)
     reference = SklearnPCA(4).fit(values)

@@ -40,7 +40,9 @@ def test_a_sparse_first_layer_gives_what_a_dense_one_gives():
 
 
 def test_conditions_are_one_hot_batch_categories_and_standardised_numbers():
-    obs = pd.DataFrame({"batch": list("abab"), "sex": list("ffmm"), "age": [20.0, 40.0, 60.0, 80.0]}, index=list("1234"))
+    obs = pd.DataFrame(
+        {"batch": list("abab"), "sex": list("ffmm"), "age": [20.0, 40.0, 60.0, 80.0]}, index=list("1234")
+    )
     data = open_data(AnnData(np.ones((4, 2), np.float32), obs=obs), batch_key="batch", covariate_keys=("sex", "age"))
     minibatch = next(iter(in_order(data)))
     conditions = Conditions(data.schema)

@@ -166,7 +166,7 @@ def test_cells_of_a_label_called_cluster_keep_it(cells, tmp_path):
 
 def test_held_out_cells_do_not_move_the_centres_they_are_assigned_to(cells):
     class Parts:
-        class split:  # noqa: N801
+        class split:
             train, validation, test = np.arange(0, 80), np.arange(80, 100), np.arange(100, 120)
 
     rng = np.random.default_rng(0)

@@ -44,7 +44,9 @@ def canonical_correlations(latent, truth):
 
 @pytest.fixture(scope="module")
 def planted():
-    return simulate(SimulateOptions(n_obs=3000, n_vars=400, n_latent=4, n_batch=2, label_shares=(0.6, 0.3, 0.1)), seed=1)
+    return simulate(
+        SimulateOptions(n_obs=3000, n_vars=400, n_latent=4, n_batch=2, label_shares=(0.6, 0.3, 0.1)), seed=1
+    )
 
 
 def latent_of(name, adata, **keys):

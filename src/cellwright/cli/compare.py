@@ -89,9 +89,10 @@ def _line(outcome: Outcome) -> str:
 
 def _bar() -> Progress:
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("runs")]
-    return Progress(
-        *columns, TimeRemainingColumn(compact=True), console=Console(stderr=True, highlight=False), transient=True
-    )
+    console = Console(stderr=True, highlight=False)
+    # without a terminal the line of each run is all
+    shown = console.is_terminal
+    return Progress(*columns, TimeRemainingColumn(compact=True), console=console, transient=True, disable=not shown)
 
 
 app.default(

@@ -22,7 +22,7 @@ _NEEDS = {
     Support.binary: "only 0 and 1",
 }
 _REMEDIES = {
-    Support.non_negative: "give a layer without negative values, or choose likelihood='gaussian'",
+    Support.non_negative: "give a layer without negative values, or choose transform='none'",
     Support.counts: "give the layer that holds raw counts, or choose likelihood='gaussian'",
     Support.binary: "make a layer of (X > 0), or choose a likelihood for counts",
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cellwright.run import replacing
@@ -63,7 +63,8 @@ class Checkpoint:
         self.folder.mkdir(exist_ok=True)
         with replacing(self.folder / "state.safetensors") as path:
             copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-            save_file(copies, path, metadata={"place": json.dumps(vars(place)), "optimisers": json.dumps(scalars)})
+            header = {"place": json.dumps(vars(place)), "optimisers": json.dumps(scalars)}
+            path.write_bytes(save(copies, metadata=header))
         self._last = time.monotonic()
 
     def load(self) -> "Saved | None":

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cellwright.core.schema import Schema
 from cellwright.data.fingerprint import fingerprint
@@ -119,7 +119,8 @@ def _refuse_another(run: Run, record: RunRecord) -> None:
 
 def _write_weights(run: Run, model: Model) -> None:
     with run.writing("model.safetensors") as path:
-        save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, path)
+        # written here and not by safetensors, whose error for a full disk is not an OSError
+        path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
 
 
 def _versions() -> dict[str, str]:
