@@ -36,6 +36,7 @@ OTHER_VALUES = {
     "likelihood": "poisson",
     "max_value": 0.5,
     "n_hidden": 16,
+    "n_decoder_layers": 0,
     "n_latent": 3,
     "n_layers": 2,
     "normalisation": "layer",

@@ -195,3 +195,12 @@ def test_preprocessing_chooses_genes_from_training_cells_only(cells, tmp_path):
     assert report["n_fit"] == n_test
     assert len(report["features"]) == 10
     assert run.record.data["shape"] == [150, 10]
+
+
+def test_a_study_of_other_data_is_refused_and_left_alone(cells, tmp_path):
+    options = TWO.model_copy(update={"models": ("pca:n_latent=3",), "seeds": 1})
+    compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    before = digest(tmp_path / "study")
+    with pytest.raises(RunError, match="must be a study of 'others'; it is one of 'cells'"):
+        compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="others")
+    assert digest(tmp_path / "study") == before

@@ -280,3 +280,31 @@ def test_a_folder_without_a_finished_fit_is_refused(data, tmp_path):
         fit(halting_after(VAE(data.schema, SMALL), 2), data, SHORT, run=tmp_path / "run", progress=False)
     with pytest.raises(RunError, match=r"must hold a finished fit.*status running"):
         load_run(tmp_path / "run")
+
+
+def test_a_validation_loss_that_is_not_finite_stops_too(data):
+    model = VAE(data.schema, SMALL)
+    real = model.negative_elbo
+
+    def loss(minibatch, step):
+        terms = real(minibatch, step)
+        return terms if model.training else Loss({"planted": torch.full_like(terms.per_cell, float("nan"))})
+
+    model.stages = lambda: [[Objective("elbo", loss, trains=model)]]
+    with pytest.raises(TrainingDiverged, match="it is nan on the validation cells"):
+        fit(model, data, SHORT, progress=False)
+
+
+def test_a_full_disk_at_the_end_keeps_the_checkpoint(data, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise RunError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cellwright.train.fit.finish_run", full)
+        with pytest.raises(RunError, match="the disk is full"):
+            fit(VAE(data.schema, SMALL), data, SHORT, run=tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "checkpoint" / "state.safetensors").exists()
+    whole, resumed = VAE(data.schema, SMALL), VAE(data.schema, SMALL)
+    fit(whole, data, SHORT, progress=False)
+    fit(resumed, data, SHORT, run=tmp_path / "run", progress=False)
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())

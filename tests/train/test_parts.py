@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from cellwright.errors import OptionError
@@ -30,23 +31,34 @@ def test_history_is_a_table_of_epoch_split_term_value():
 
 
 @pytest.mark.parametrize(
-    ("values", "min_delta", "best_epoch", "stopped_after"),
+    ("values", "min_improvement", "best_epoch", "stopped_after"),
     [
         ([5, 4, 3, 2], 0.0, 3, None),
         ([5, 4, 6, 6, 6], 0.0, 1, 5),
-        ([5, 4.9, 4.8, 4.7], 0.5, 0, 4),
-        ([float("nan")] * 3, 0.0, -1, 3),
+        ([9, 5, 4.9, 4.8, 4.7], 0.1, 4, 5),
+        ([9, 5, 4.9, 4.7, 4.5, 4.1], 0.1, 5, None),
     ],
-    ids=["falling", "rising", "falling by less than min_delta", "never a number"],
+    ids=["falling", "rising", "three epochs bring too little", "three epochs bring enough together"],
 )
-def test_early_stopping_waits_for_patience(values, min_delta, best_epoch, stopped_after):
-    stopping = EarlyStopping(patience=3, min_delta=min_delta)
+def test_early_stopping_waits_for_patience(values, min_improvement, best_epoch, stopped_after):
+    stopping = EarlyStopping(patience=3, min_improvement=min_improvement)
     stops = []
     for epoch, value in enumerate(values):
         stopping.update(epoch, value)
         stops.append(stopping.should_stop)
     assert stopping.best_epoch == best_epoch
     assert (stops.index(True) + 1 if any(stops) else None) == stopped_after
+
+
+def test_early_stopping_does_not_depend_on_unit_or_constant_of_the_loss():
+    rng = np.random.default_rng(0)
+    values = 100 * np.exp(-np.arange(60) / 10) + rng.normal(0, 0.1, 60)
+    stops = []
+    for scaled in (values, values * 1e3 - 5e4, values * 1e-3 + 7):
+        stopping = EarlyStopping(patience=5, min_improvement=0.02)
+        epoch = next(i for i, value in enumerate(scaled) if stopping.update(i, value) is None or stopping.should_stop)
+        stops.append((epoch, stopping.best_epoch))
+    assert len(set(stops)) == 1
 
 
 def test_cost_counts_time_and_the_peak_of_memory_that_was_given_back():

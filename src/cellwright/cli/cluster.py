@@ -7,8 +7,9 @@ import pandas as pd
 from anndata import AnnData
 from cyclopts import App, Parameter
 
+from cellwright.cli.cells import cells_of, write_cells_of
 from cellwright.cli.flags import Flags, with_flags
-from cellwright.cli.inputs import cells_of, data_named, logging_failures
+from cellwright.cli.inputs import data_named, logging_failures
 from cellwright.cli.show import show, table_of
 from cellwright.core.schema import Schema
 from cellwright.data.open import open_data
@@ -45,8 +46,7 @@ def run(
             adata.uns["composition"] = pd.concat([composition(adata.obs, "cluster", key) for key in by])
         if values is not None:
             adata.uns["markers"] = markers(values, adata.obs["cluster"])
-        with folder.writing("cells.h5ad") as path:
-            adata.write_h5ad(path)
+        write_cells_of(folder, adata)
     sizes = adata.obs["cluster"].value_counts()
     show(table_of(["cluster", "cells"], [(name, f"{n:,}") for name, n in sizes.items()], right=["cells"]))
 

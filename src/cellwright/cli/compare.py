@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cellwright.cli.flags import PREPROCESSING_HIDDEN, Flags, with_flags
+from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import data_named, logging_failures, study_name_of
 from cellwright.cli.show import show, show_leaderboard
 from cellwright.data.prepare import OpenOptions
@@ -61,7 +61,7 @@ def run_comparison(
 
             def watch(outcome: Outcome) -> None:
                 bar.advance(task)
-                bar.console.print(_line(outcome), style="red" if outcome.reason else "dim", markup=False)
+                bar.console.print(_line(outcome), style="red" if outcome.reason else "dim", soft_wrap=True)
 
             board = compare(
                 data,
@@ -77,7 +77,7 @@ def run_comparison(
     show_leaderboard(board)
     show(f"per cell type, history and more: {page}")
     if not (board["status"] == "done").any():
-        raise RunError(f"every model must not fail; all of {n_runs} runs did. The reasons stand above and in {page}.")
+        raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
 
 
 def _line(outcome: Outcome) -> str:
@@ -89,7 +89,7 @@ def _line(outcome: Outcome) -> str:
 
 def _bar() -> Progress:
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("runs")]
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     # without a terminal the line of each run is all
     shown = console.is_terminal
     return Progress(*columns, TimeRemainingColumn(compact=True), console=console, transient=True, disable=not shown)
@@ -101,11 +101,6 @@ app.default(
         options=Flags(CompareOptions, group="Comparison"),
         keys=Flags(OpenOptions, group="Data"),
         training=Flags(FitOptions, hidden={"seed", "validation"}, group="Training"),
-        preprocessing=Flags(
-            PreprocessOptions,
-            hidden=PREPROCESSING_HIDDEN,
-            group="Preprocessing (none without one of these)",
-            optional=True,
-        ),
+        preprocessing=preprocessing_flags(),
     )
 )

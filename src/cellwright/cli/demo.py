@@ -20,7 +20,7 @@ def run(
     *,
     out: Annotated[Path, Parameter(help="the study folder")] = Path("demo"),
     seeds: Annotated[int, Parameter(help="runs per model")] = 3,
-    max_epochs: Annotated[int | None, Parameter(help="passes over the training cells at most; None is 400")] = None,
+    max_epochs: Annotated[int, Parameter(help="passes over the training cells at most")] = 80,
 ) -> None:
     """PCA, autoencoder, denoising autoencoder and VAE on 700 PBMC x 765 genes; writes a study folder with its page."""
     options, keys = CompareOptions(seeds=seeds), OpenOptions(**CATALOGUE[DATA].keys)

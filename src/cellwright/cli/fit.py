@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cellwright.cli.flags import PREPROCESSING_HIDDEN, Flags, with_flags
+from cellwright.cli.cells import write_cells_of
+from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import data_named, logging_failures
 from cellwright.cli.show import show
 from cellwright.core.abilities import Encodes
@@ -18,6 +19,7 @@ from cellwright.models import MODELS
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.tasks.reduce import reduce
+from cellwright.train.engine import is_main_process
 from cellwright.train.fit import fit
 from cellwright.train.options import FitOptions
 from cellwright.train.saved import load_run, record_of
@@ -48,12 +50,7 @@ def command_for(name: str) -> Callable[..., None]:
         "options": Flags(MODELS[name].options_type, defaults=MODELS[name].preset, group=f"Options of {name}"),
         "keys": Flags(OpenOptions, group="Data"),
         "training": Flags(FitOptions, group="Training"),
-        "preprocessing": Flags(
-            PreprocessOptions,
-            hidden=PREPROCESSING_HIDDEN,
-            group="Preprocessing (none without one of these)",
-            optional=True,
-        ),
+        "preprocessing": preprocessing_flags(),
     }
     return with_flags(run, **flags)
 
@@ -83,13 +80,14 @@ def _lacks_its_cells(run: Run, model: Model, cells: Prepared, training: FitOptio
 
 
 def _write_cells(run: Run, model: Model, cells: Prepared) -> None:
-    """Write `cells.h5ad` where the model encodes, and note what preprocessing did."""
+    """Write `cells.h5ad` where the model encodes, and note what preprocessing did; one process of several does it."""
+    if not is_main_process():
+        return
     run.note("preprocessing", cells.report)
     if isinstance(model, Encodes):
         adata = reduce(model, cells.source)
         adata.obs["split"] = cells.split.names()
-        with run.writing("cells.h5ad") as path:
-            adata.write_h5ad(path)
+        write_cells_of(run, adata)
     run.finish()
 
 

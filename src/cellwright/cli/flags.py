@@ -14,11 +14,9 @@ from cyclopts import Group, Parameter
 from pydantic.fields import FieldInfo
 
 from cellwright.core.options import Options
+from cellwright.data.preprocess import PreprocessOptions
 from cellwright.likelihoods import LIKELIHOODS
 from cellwright.likelihoods.head import Likelihood
-
-# `layer` and `batch_key` of PreprocessOptions are those of the data
-PREPROCESSING_HIDDEN = ("layer", "batch_key")
 
 
 class Flags:
@@ -66,6 +64,12 @@ class Flags:
             default=shown_default(default),
             annotation=Annotated[flag_type(field), parameter],
         )
+
+
+def preprocessing_flags() -> Flags:
+    """The flags of `PreprocessOptions`; without one of them nothing is filtered. The layer is that of the data."""
+    group = "Preprocessing (none without one of these)"
+    return Flags(PreprocessOptions, hidden=("layer", "batch_key"), group=group, optional=True)
 
 
 def with_flags(function: Callable[..., None], **flags: Flags) -> Callable[..., None]:
@@ -122,6 +126,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def shown_default(default: Any) -> Any:
+    """A default as help and tables show it: of a likelihood its name, of a list text with commas."""
     if isinstance(default, Likelihood):
         return default.name
     return ",".join(default) if isinstance(default, tuple) else default

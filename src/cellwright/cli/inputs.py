@@ -1,4 +1,4 @@
-"""Inputs: what a user names on the command line (cells, a run), and where failures of ours are logged."""
+"""Inputs: the cells that a user names on the command line, and where failures of ours are logged."""
 
 import errno
 import traceback
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from anndata import AnnData, read_h5ad
+from anndata import AnnData
 
 from cellwright.data.catalogue import CATALOGUE, find, load
 from cellwright.errors import CellwrightError, DataFileError, RunError, did_you_mean
@@ -40,20 +40,6 @@ def data_named(text: str) -> AnnData | Path:
 def study_name_of(text: str) -> str | None:
     """What tables call the cells that `data_named` reads: None, for its file's name, where it is a file."""
     return None if Path(text).expanduser().exists() else text
-
-
-def cells_of(run: Run) -> AnnData:
-    """`cells.h5ad` of a run. Raises `RunError` where the folder has none, or it cannot be read."""
-    path, record = run.path / "cells.h5ad", run.record
-    if not path.exists():
-        raise RunError(
-            f"{run.path} must have the cells.h5ad of a finished fit of a model that encodes; it has none (model "
-            f"{record.model!r}, status {record.status!r}). Fit again."
-        )
-    try:
-        return read_h5ad(path)
-    except Exception as error:
-        raise RunError(f"{path} cannot be read ({error}); it is damaged. Fit again into a new folder.") from error
 
 
 @contextmanager

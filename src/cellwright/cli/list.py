@@ -26,17 +26,18 @@ def run(what: Annotated[What, Parameter(help="which table")] = "models") -> None
 def models() -> Table:
     """Models by the tasks that they can do."""
     asked = {name: task.ability for name, task in TASKS.items() if task.ability}
-    rows = [
-        [name, *["yes" if ability in entry.abilities else "-" for ability in asked.values()]]
-        + ["yes" if entry.model.is_baseline else "-", entry.summary]
-        for name, entry in MODELS.items()
-    ]
+    rows = []
+    for name, entry in MODELS.items():
+        able = ["yes" if ability in entry.abilities else "-" for ability in asked.values()]
+        rows.append([name, *able, "yes" if entry.model.is_baseline else "-", entry.summary])
     return table_of(["model", *asked, "baseline", "what it is"], rows)
 
 
 def likelihoods() -> Table:
     """Likelihoods and the values that they are defined on."""
-    return table_of(["likelihood", "values"], [(name, kind().support.name) for name, kind in LIKELIHOODS.items()])
+    return table_of(
+        ["likelihood", "values"], [(name, kind(name=name).support.name) for name, kind in LIKELIHOODS.items()]
+    )
 
 
 def metrics() -> Table:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from cellwright.cli.cells import write_cells
 from cellwright.cli.flags import Flags, with_flags
 from cellwright.cli.inputs import data_named, logging_failures
 from cellwright.cli.show import show
@@ -13,7 +14,7 @@ from cellwright.data.open import open_data
 from cellwright.data.prepare import OpenOptions
 from cellwright.errors import RunError
 from cellwright.keys import latent_key
-from cellwright.run import Run, replacing
+from cellwright.run import Run
 from cellwright.tasks.embed import embed
 from cellwright.tasks.reduce import reduce
 from cellwright.train.saved import load_run
@@ -41,8 +42,7 @@ def run(
         adata = reduce(model, source)
         if umap:
             embed(adata, use_rep=latent_key(name))
-        with replacing(out) as path:
-            adata.write_h5ad(path)
+        write_cells(adata, out)
     missing = len(source.filled_features)
     filled = f", {missing:,} of {model.schema.n_vars:,} features missing and taken as zero" if missing else ""
     show(f"{name}: {adata.n_obs:,} cells{filled} -> {out}")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cellwright.cli.inputs import cells_of, logging_failures
+from cellwright.cli.cells import cells_of
+from cellwright.cli.inputs import logging_failures
 from cellwright.cli.show import show, table_of
 from cellwright.errors import RunError
 from cellwright.keys import latent_key

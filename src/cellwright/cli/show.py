@@ -59,8 +59,10 @@ def show_leaderboard(board: pd.DataFrame) -> None:
     measures = {key: title for key, title in SHOWN_MEASURES.items() if len(_of(overall, key))}
     if measures:
         table, left_out = leaderboard(overall, measures, Output().width)
-        also = f"; also in leaderboard.csv: {', '.join(left_out)}" if left_out else ""
-        show(table, f"\nmean ± half of the 95 % interval over seeds{also}")
+        several = overall["n_seeds"].max() > 1
+        show(table, "", "mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
+        if left_out:
+            show(f"also in leaderboard.csv: {', '.join(left_out)}")
     for _, row in board[board["status"] == "failed"].iterrows():
         show(f"{_name(row)} failed: {row['reason']}")
 

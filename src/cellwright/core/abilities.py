@@ -27,6 +27,16 @@ class Decodes(ABC):
         """The mean over features, on the scale of the data; batch, covariates and library are the minibatch's."""
 
     @abstractmethod
+    def expected_log(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """E[log(1 + 10,000 x / library) | latent]: what to predict of log-normalised values.
+
+        For counts this is less than the same of the mean, because the logarithm is concave: log(1 + E x) would make a
+        model of counts look worse than one that was trained on logarithms.
+        """
+
+    @abstractmethod
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
         """log p(x | latent) of each cell in nats, on the scale on which the model's likelihood is defined."""
 

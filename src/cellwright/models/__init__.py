@@ -61,7 +61,7 @@ def build(name: str, schema: Schema, **options: Any) -> Model:
 
 
 def name_of(model: Model) -> str:
-    """The name in MODELS: of the entry whose preset the options agree with in most places; else the class's own name."""
+    """The name in MODELS whose preset the options agree with in most places; else the class's own name."""
     entries = {name: entry for name, entry in MODELS.items() if entry.model is type(model)}
     fitting = {n: e for n, e in entries.items() if all(getattr(model.options, k) == v for k, v in e.preset.items())}
     return max(fitting, key=lambda name: len(fitting[name].preset), default=type(model).__name__.lower())

@@ -84,6 +84,11 @@ class Autoencoder(Model, Encodes, Decodes):
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         return self.decoder.mean(latent, minibatch)
 
+    def expected_log(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        return self.decoder.expected_log(latent, minibatch)
+
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
         return self.decoder.log_prob(latent, minibatch)
 

@@ -80,6 +80,11 @@ class PCA(Model, Encodes, Decodes):
         values = (latent @ self.components.T + self.offset) * self.spread + self.centre
         return transforms.invert(self.options.transform, values, minibatch.library)
 
+    def expected_log(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        return transforms.log_normalised(self.decode(latent, minibatch), minibatch.library)
+
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
         """Of the standardised values; the noise has the mean variance that is left over [Tipping99, equation 8]."""
         error = self.standardised(minibatch) - latent @ self.components.T

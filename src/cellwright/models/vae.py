@@ -37,7 +37,8 @@ class VAEOptions(Options):
 
     n_latent: int = Field(10, ge=1, description="width of the latent space")
     n_hidden: int = Field(128, ge=1, description="width of each hidden layer")
-    n_layers: int = Field(1, ge=1, description="hidden layers in the encoder, and in the decoder")
+    n_layers: int = Field(1, ge=1, description="hidden layers in the encoder")
+    n_decoder_layers: int = Field(1, ge=0, description="hidden layers in the decoder; 0 is a linear decoder")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate in the encoder")
     transform: Transform = Field("log1p", description="of the values before the encoder")
     likelihood: AnyLikelihood = Field(NegativeBinomial(), description="p(x | z)")
@@ -76,7 +77,11 @@ class VAE(Model, Encodes, Decodes):
             transform=options.transform,
         )
         self.decoder = FeatureDecoder(
-            schema, options.n_latent, likelihood=options.likelihood, hidden=hidden, transform=options.transform
+            schema,
+            options.n_latent,
+            likelihood=options.likelihood,
+            hidden=replace(hidden, n_layers=options.n_decoder_layers),
+            transform=options.transform,
         )
 
     @property
@@ -95,6 +100,11 @@ class VAE(Model, Encodes, Decodes):
 
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         return self.decoder.mean(latent, minibatch)
+
+    def expected_log(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        return self.decoder.expected_log(latent, minibatch)
 
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
         return self.decoder.log_prob(latent, minibatch)

@@ -33,6 +33,13 @@ def invert(
     return torch.expm1(values.clamp(min=0)) * scale
 
 
+def log_normalised(
+    values: Float[Tensor, "n_obs n_vars"], library: Float[Tensor, "n_obs 1"]
+) -> Float[Tensor, "n_obs n_vars"]:
+    """`log_normalise` of dense values by a library that is given; a cell without counts stays at zero."""
+    return torch.log1p(values.clamp(min=0) * (TARGET_SUM / library.clamp(min=1e-12)))
+
+
 def support_of(transform: Transform) -> Support:
     """Which values the transform is defined on."""
     return Support.real if transform == "none" else Support.non_negative

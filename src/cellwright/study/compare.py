@@ -9,6 +9,7 @@ continues. A model that fails is a row that says why.
 import hashlib
 import json
 import re
+import tomllib
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -196,13 +197,17 @@ def _name_of(data: Any) -> str:
 
 
 def _write_plan(study: Study, tables: dict[str, Options | None]) -> None:
-    """`study.toml`: the plan. A folder that holds the plan of another comparison is refused."""
+    """`study.toml`: the plan as it is now. A folder with other files, or with a study of other data, is refused."""
     plan = {"data": study.name} | {
         name: {key: value for key, value in options.model_dump(mode="json").items() if value is not None}
         for name, options in tables.items()
         if options is not None
     }
     path = study.folder / "study.toml"
+    if path.exists() and (there := tomllib.loads(path.read_text()).get("data")) != study.name:
+        raise RunError(
+            f"{study.folder} must be a study of {study.name!r}; it is one of {there!r}. Give another folder."
+        )
     if study.folder.is_dir() and not path.exists() and any(study.folder.iterdir()):
         raise RunError(
             f"{study.folder} must be a new or an empty folder, or a study; it holds other files. Give another."

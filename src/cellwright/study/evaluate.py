@@ -14,6 +14,7 @@ from anndata import AnnData
 
 from cellwright.core.abilities import Decodes
 from cellwright.data.prepare import Prepared, as_anndata
+from cellwright.data.write import h5ad_bytes
 from cellwright.keys import cluster_key, latent_key
 from cellwright.metrics import METRICS
 from cellwright.models import name_of
@@ -48,8 +49,9 @@ def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking:
     run.add_scores(pd.concat(scores, ignore_index=True))
     if for_looking:
         _add_what_people_look_at(adata, use_rep, key, cells)
+    image = h5ad_bytes(adata)
     with run.writing("cells.h5ad") as path:
-        adata.write_h5ad(path)
+        path.write_bytes(image)
 
 
 def _clustering(adata: AnnData, use_rep: str, key: str, cells: Prepared, seed: int) -> pd.DataFrame:

@@ -8,6 +8,7 @@ The picture is for looking only: distances between groups and their sizes mean l
 import anndata as ad
 import numpy as np
 import scanpy as sc
+import torch
 from scipy import sparse
 
 from cellwright.errors import DataError
@@ -33,8 +34,11 @@ def umap_of(latent: np.ndarray, seed: int) -> np.ndarray:
         raise DataError(f"a UMAP needs at least four cells; there are {len(latent)}. Plot the latent itself.")
     cells = cells_only(len(latent))
     cells.obsm["latent"] = latent
+    n_threads = torch.get_num_threads()
     sc.pp.neighbors(cells, use_rep="latent", transformer=_Known(latent, seed), random_state=seed)
     sc.tl.umap(cells, random_state=seed)
+    # UMAP's compiled code sets the number of OpenMP's threads for the whole process
+    torch.set_num_threads(n_threads)
     return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
 
 

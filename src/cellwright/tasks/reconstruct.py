@@ -27,7 +27,7 @@ AT_MOST_CELLS = 5000  # values of both sides are dense here: 5,000 x 20,000 take
 def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out: bool, seed: int = 0) -> pd.DataFrame:
     """Rows of `scores.csv` for the task `reconstruct`, over `rows` (a seeded sample of 5,000 if there are more).
 
-    `r2` compares the values log1p(x * 10,000 / library) with the same of the predicted mean, so that models with
+    `r2` compares the values log(1 + 10,000 x / library) with what the model expects of them, so that models with
     different likelihoods can be compared (real-valued data are compared as they are). `nll` is -log p(x | z) per cell
     in nats under the model's own likelihood: it compares runs of one likelihood only.
     """
@@ -38,9 +38,9 @@ def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out:
     scale: Transform = "none" if model.support is Support.real else "log_normalise"
 
     def both(minibatch: Minibatch) -> torch.Tensor:
-        mean = decoder.decode(encoder.encode(minibatch), minibatch)
-        library = mean.sum(dim=1, keepdim=True).clamp(min=1e-12)
-        predicted = mean if scale == "none" else torch.log1p(mean * transforms.TARGET_SUM / library)
+        latent = encoder.encode(minibatch)
+        predict = decoder.decode if scale == "none" else decoder.expected_log
+        predicted = predict(latent, minibatch)
         return torch.stack([transforms.apply(scale, minibatch.x).dense(), predicted], dim=1)
 
     values = over_cells(both, source, rows, block_rows=512)

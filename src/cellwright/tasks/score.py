@@ -14,7 +14,7 @@ from cellwright.errors import DataError, MissingKey, OptionError, did_you_mean
 from cellwright.metrics import METRICS, Metric
 from cellwright.run import SCORE_COLUMNS
 
-ScoreRow = tuple[str, str, float, str, str]
+ScoreRow = tuple[str, str, float, str, str]  # task, metric, value, better, group
 
 
 def score(
@@ -53,7 +53,7 @@ def score(
 
 def score_rows(metric: Metric, name: str, labels: Any, **arrays: Any) -> list[ScoreRow]:
     """One metric: the row for all cells, and one per label if the metric has a meaning within a label."""
-    rows = [(metric.task, name, float(metric.function(**arrays)), metric.better, "")]
+    rows: list[ScoreRow] = [(metric.task, name, float(metric.function(**arrays)), metric.better, "")]
     if labels is not None:
         arrays.pop("labels_true", None)
         groups = metric.per_label(labels, **arrays)

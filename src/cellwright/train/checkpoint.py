@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from cellwright.run import replacing
+from cellwright.run import Run, replacing
 
 
 @dataclass
@@ -35,22 +35,28 @@ class Place:
 
 @dataclass
 class Checkpoint:
-    """Writes at most every `seconds`; `folder=None` writes nothing."""
+    """Written at most every `seconds`; `folder=None` holds nothing. Of several processes one `writes`, all read."""
 
     folder: Path | None
     seconds: float
+    writes: bool = True
     _last: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def within(cls, run: Run, seconds: float = 0.0, *, writes: bool = True) -> "Checkpoint":
+        """The checkpoint of a run folder."""
+        return cls(run.path / "checkpoint", seconds, writes)
 
     @property
     def due(self) -> bool:
         """Whether it is time to write again."""
-        return self.folder is not None and time.monotonic() - self._last >= self.seconds
+        return self.folder is not None and self.writes and time.monotonic() - self._last >= self.seconds
 
     def save(
         self, place: Place, model: nn.Module, best: dict[str, Tensor], optimisers: Sequence[torch.optim.Optimizer]
     ) -> None:
         """Replace the checkpoint."""
-        if self.folder is None:
+        if self.folder is None or not self.writes:
             return
         tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in best.items()}
@@ -79,7 +85,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Training is done: nothing to resume."""
-        if self.folder is not None:
+        if self.folder is not None and self.writes:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

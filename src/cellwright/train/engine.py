@@ -4,6 +4,7 @@ Minibatch, Objective -> wrapped module (precision, gradient averaging) -> backwa
 """
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -63,7 +64,7 @@ class Engine:
             optimiser.zero_grad()
             total, parts = self.losses((_Work(number, minibatch, step),))
             terms |= self._named(objective, parts)
-            self._refuse_divergence(terms, step, index)
+            self._refuse_divergence(terms, f"in epoch {step.epoch}, step {index}")
             self.fabric.backward(total)
             if self.clip is not None:
                 self.fabric.clip_gradients(self.losses, optimiser, max_norm=self.clip, error_if_nonfinite=False)
@@ -75,19 +76,25 @@ class Engine:
         terms: dict[str, float] = {}
         for number, objective in enumerate(self.objectives):
             terms |= self._named(objective, self.losses((_Work(number, minibatch, step),))[1])
+        self._refuse_divergence(terms, "on the validation cells")
         return terms
 
     def _named(self, objective: Objective, parts: dict[str, Tensor]) -> dict[str, float]:
         prefix = f"{objective.name}/" if len(self.objectives) > 1 else ""
         return {prefix + name: float(value) for name, value in parts.items()}
 
-    def _refuse_divergence(self, terms: dict[str, float], step: Step, index: int) -> None:
+    def _refuse_divergence(self, terms: dict[str, float], where: str) -> None:
         for name, value in terms.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(
-                    f"training diverged: the loss term {name!r} must be finite; it is {value} in epoch {step.epoch}, "
-                    f"step {index}. Try a smaller learning_rate or gradient_clip, or precision='32-true'."
+                    f"training diverged: the loss term {name!r} must be finite; it is {value} {where}. "
+                    "Try a smaller learning_rate or gradient_clip, or precision='32-true'."
                 )
+
+
+def is_main_process() -> bool:
+    """Whether this process writes the run folder: the only one, or rank 0 of several (as torchrun and Fabric say)."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def make_fabric(options: FitOptions) -> Fabric:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from cellwright.core.noise import NoiseKey
 from cellwright.core.objective import Step
-from cellwright.data.check import check_values
+from cellwright.core.support import Support
+from cellwright.data.check import check_cells_have_counts, check_values
 from cellwright.data.open import open_data
 from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled
 from cellwright.data.source import StoredSource
@@ -27,7 +28,7 @@ from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.train.checkpoint import Checkpoint, Place, Saved
 from cellwright.train.cost import measured
-from cellwright.train.engine import Engine, make_fabric
+from cellwright.train.engine import Engine, is_main_process, make_fabric
 from cellwright.train.history import History, Sums
 from cellwright.train.interrupt import Interrupted, Interruption, watching_for_interruption
 from cellwright.train.options import FitOptions
@@ -58,19 +59,25 @@ def fit(
     """
     source = data if isinstance(data, StoredSource) else open_data(data)
     check_values(source, model.support, wanted_by=type(model).__name__)
+    if model.support is Support.counts:
+        check_cells_have_counts(source, wanted_by=type(model).__name__)
     split = split or random_split(source.n_obs, validation=options.validation, seed=options.seed)
-    folder = begin_run(run, model, source, split, options, command) if run is not None else None
+    folder = None if run is None else Run(run)
+    if folder is not None and is_main_process():
+        begin_run(folder, model, source, split, options, command)
     try:
         with measured() as cost, own_random_state(options.seed):
             history = _Fit(model, source, split, options, folder, progress=progress).run()
     except Interrupted:
         raise
     except CellwrightError as error:
-        if folder is not None:
+        if folder is not None and is_main_process():
             folder.fail(str(error), **asdict(cost))
         raise
-    if folder is not None:
+    if folder is not None and is_main_process():
         finish_run(folder, model, history, asdict(cost))
+        # not before: with no room for the weights, the training would be lost
+        Checkpoint.within(folder).remove()
     return history
 
 
@@ -88,7 +95,9 @@ class _Fit:
         progress: bool,
     ) -> None:
         self.model, self.source, self.split, self.options = model, source, split, options
-        self.checkpoint = Checkpoint(folder.path / "checkpoint" if folder else None, options.checkpoint_seconds)
+        self.checkpoint = Checkpoint(None, options.checkpoint_seconds)
+        if folder is not None:
+            self.checkpoint = Checkpoint.within(folder, options.checkpoint_seconds, writes=is_main_process())
         self.plan = training_plan(source, options)
         self.history = History()
         self.progress = progress
@@ -109,7 +118,6 @@ class _Fit:
         self.model.eval()
         self.model.learn(self.source, self.split.train, self._rng(len(stages), 0))
         self.model.fitted = True
-        self.checkpoint.remove()
         return self.history
 
     def _stage(
@@ -180,7 +188,7 @@ class _Fit:
 
     def _resume(self, engine: Engine, stage: int, saved: Saved | None) -> tuple[Place, dict[str, Tensor]]:
         if saved is None:
-            stopping = EarlyStopping(self.options.patience, self.options.min_delta)
+            stopping = EarlyStopping(self.options.patience, self.options.min_improvement)
             return Place(stage=stage, stopping=asdict(stopping), rows=[list(row) for row in self.history.rows]), {}
         self.model.load_state_dict(saved.part("model"))
         for number, optimiser in enumerate(engine.optimisers):

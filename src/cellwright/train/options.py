@@ -18,8 +18,10 @@ class FitOptions(Options):
     batch_size: int = Field(128, ge=2, description="cells per minibatch, over all devices together")
     seed: int = Field(0, ge=0, description="of the weights, the order of cells and the noise")
     validation: float = Field(0.1, ge=0, lt=1, description="share of the cells kept for early stopping")
-    patience: int = Field(30, ge=1, description="epochs without a better validation loss after which training stops")
-    min_delta: float = Field(0.0, ge=0, description="what counts as better, in the unit of the loss")
+    patience: int = Field(10, ge=1, description="epochs that must bring `min_improvement`, or training stops")
+    min_improvement: float = Field(
+        0.02, ge=0, lt=1, description="share of all the improvement since the first epoch; 0: any improvement will do"
+    )
     gradient_clip: float | None = Field(10.0, gt=0, description="largest norm of the gradient; None is no limit")
     balance: Literal["none", "label", "batch"] = Field(
         "none", description="show the classes of this annotation equally often in training"

@@ -29,22 +29,20 @@ VERSIONS_OF = ("cellwright", "torch", "lightning-fabric", "numpy", "scipy", "ann
 
 
 def begin_run(
-    path: Path | str, model: Model, source: StoredSource, split: Split, options: FitOptions, command: str = ""
-) -> Run:
+    run: Run, model: Model, source: StoredSource, split: Split, options: FitOptions, command: str = ""
+) -> None:
     """Start the folder of a fit, or find an unfinished run of the same model, options and data in it to resume.
 
     Raises `RunError` where the folder holds a finished run, an unfinished one of something else, or other files.
     """
     record = record_of(model, source, options, command)
-    run = Run(path)
     if run.exists() and run.record.status != "done":
         _refuse_another(run, record)
-    run = Run.start(path, record)
+    Run.start(run.path, record)
     with run.writing("split.csv") as file:
         split.write(file, source.annotation.obs.index)
     run.write_text("schema.json", model.schema.model_dump_json())
     run.log(f"fit of {record.model} starts on {record.data['name']}, {len(split.train)} training cells")
-    return run
 
 
 def finish_run(run: Run, model: Model, history: History, cost: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from cellwright.nn.conditions import Conditions
 from cellwright.nn.mlp import MLP, Hidden
 from cellwright.nn.transform import Transform
 
+DRAWS = 32
+
 
 class FeatureDecoder(nn.Module):
     """Without hidden layers the head is a linear map of the latent."""
@@ -29,7 +31,8 @@ class FeatureDecoder(nn.Module):
         n_in = n_latent + self.conditions.width
         self.trunk = MLP(n_in, hidden) if hidden.n_layers else nn.Identity()
         self.head = likelihood.head(hidden.n_hidden if hidden.n_layers else n_in, schema.n_vars)
-        self.transform: Transform = transform if likelihood.support is Support.real else "none"
+        self.over_transformed = likelihood.support is Support.real
+        self.transform: Transform = transform if self.over_transformed else "none"
 
     def forward(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_hidden"]:
         return self.trunk(torch.cat([latent, self.conditions(minibatch)], dim=1))
@@ -48,3 +51,18 @@ class FeatureDecoder(nn.Module):
         """E[x | latent] on the scale of the data."""
         mean = self.head.mean(self(latent, minibatch), minibatch.library)
         return transforms.invert(self.transform, mean, minibatch.library)
+
+    def expected_log(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """E[log(1 + 10,000 x / library) | latent].
+
+        For counts and peaks it is the mean over `DRAWS` draws, the same at every call, whose noise adds 1 / `DRAWS` of
+        the values' own variance; a likelihood over transformed values gives the logarithm of its mean.
+        """
+        if self.over_transformed:
+            return transforms.log_normalised(self.mean(latent, minibatch), minibatch.library)
+        h, library = self(latent, minibatch), minibatch.library
+        generator = torch.Generator(latent.device).manual_seed(0)
+        draws = (self.head.sample(h, library, generator) for _ in range(DRAWS))
+        return torch.stack([transforms.log_normalised(draw, library) for draw in draws]).mean(dim=0)

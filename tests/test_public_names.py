@@ -1,0 +1,134 @@
+"""The public names, pinned; and that importing is cheap, and possible for each module by itself."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import cellwright
+
+# to add or remove a public name is a decision: change this list with it, and the changelog
+PUBLIC = [
+    "__version__",
+    "AbilityError",
+    "Autoencoder",
+    "AutoencoderOptions",
+    "Bernoulli",
+    "build",
+    "CATALOGUE",
+    "CellwrightError",
+    "ClassBalanced",
+    "cluster",
+    "ClusterOptions",
+    "compare",
+    "CompareOptions",
+    "composition",
+    "DataError",
+    "DataFileError",
+    "embed",
+    "fit",
+    "FitOptions",
+    "Gaussian",
+    "held_out_batch_split",
+    "held_out_combination_split",
+    "History",
+    "Interrupted",
+    "LIKELIHOODS",
+    "load",
+    "load_run",
+    "markers",
+    "METRICS",
+    "MissingKey",
+    "Model",
+    "MODELS",
+    "NegativeBinomial",
+    "open_data",
+    "OptionError",
+    "PCA",
+    "PCAOptions",
+    "Poisson",
+    "preprocess",
+    "PreprocessOptions",
+    "random_split",
+    "reduce",
+    "report",
+    "Run",
+    "RunError",
+    "save_run",
+    "Schema",
+    "SchemaMismatch",
+    "score",
+    "Sequential",
+    "Shuffled",
+    "simulate",
+    "SimulateOptions",
+    "Split",
+    "stratified_split",
+    "TrainingDiverged",
+    "UnsuitableValues",
+    "VAE",
+    "VAEOptions",
+    "Weighted",
+    "ZINB",
+]
+HEAVY = ["torch", "scanpy", "anndata", "lightning_fabric", "pandas", "sklearn"]
+
+
+def test_the_public_names_are_these():
+    assert sorted(cellwright.__all__) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_there(name):
+    assert getattr(cellwright, name) is not None
+
+
+def test_dir_shows_the_public_names():
+    assert dir(cellwright) == sorted(PUBLIC)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'cellwright' has no attribute 'VEA'"):
+        cellwright.VEA  # noqa: B018
+
+
+def test_the_object_of_a_name_is_the_one_of_its_module():
+    for name, module in cellwright._WHERE.items():
+        assert cellwright.__getattr__(name) is getattr(import_module(f"cellwright.{module}"), name)
+
+
+def test_a_public_name_that_is_a_folder_too_can_be_called_whichever_was_met_first():
+    assert {f"cellwright.{name}" for name in PUBLIC} & set(modules()) == {"cellwright.report"}
+    module = import_module("cellwright.report")
+    assert callable(module)
+    assert callable(cellwright.report)
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    program = f"import sys, cellwright; print(sorted(set({HEAVY}) & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+def modules():
+    root = Path(cellwright.__file__).parent
+    names = [path.relative_to(root.parent).with_suffix("").as_posix().replace("/", ".") for path in root.rglob("*.py")]
+    return sorted(name.removesuffix(".__init__") for name in names)
+
+
+def test_every_module_can_be_imported_first():
+    """A cycle of imports works or fails by which of its modules comes first, so each is, in one fresh process."""
+    program = f"""
+import importlib, sys, traceback
+for name in {modules()}:
+    for loaded in [m for m in sys.modules if m.split(".")[0] == "cellwright"]:
+        del sys.modules[loaded]
+    try:
+        importlib.import_module(name)
+    except Exception:
+        print(name, traceback.format_exc())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == ""
