@@ -36,7 +36,14 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("uns", "markers", "DataFrame", "(n_clusters * n_top, 11)", "markers", "marker features per cluster"),
     Key("uns", "composition", "DataFrame", "long form", "composition", "clusters by label and batch"),
-    Key("uns", "cellwright", "dict", "", "reduce", "model, options, seed and version that made the latents"),
+    Key(
+        "uns",
+        "cellwright",
+        "dict",
+        "",
+        "reduce",
+        "model, options and version that made the latents, and the features that were filled with zeros",
+    ),
 )
 
 

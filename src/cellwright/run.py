@@ -138,7 +138,10 @@ class Run:
     def table(self, name: str) -> pd.DataFrame:
         """A CSV file of the run; empty where it is not there."""
         path = self.path / name
-        return pd.read_csv(path, keep_default_na=False, na_values=["nan", ""]) if path.exists() else pd.DataFrame()
+        if not path.exists():
+            return pd.DataFrame()
+        # a label may be called "1" or "nan"; only values can be missing
+        return pd.read_csv(path, dtype={"group": str}, keep_default_na=False, na_values={"value": ["nan", ""]})
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a CSV file of the run."""
@@ -148,7 +151,6 @@ class Run:
     def add_scores(self, scores: pd.DataFrame) -> None:
         """Add rows to `scores.csv`; a row for the same task, metric, group, held_out and seed replaces the old one."""
         both = pd.concat([self.table("scores.csv"), scores[SCORE_COLUMNS]], ignore_index=True)
-        both["group"] = both["group"].fillna("")
         self.write_table(
             "scores.csv", both.drop_duplicates(["task", "metric", "group", "held_out", "seed"], keep="last")
         )

@@ -37,9 +37,9 @@ def test_no_minibatch_for_training_has_one_cell(block_rows, n, batch_size):
     assert max(sizes) <= batch_size + 1
 
 
-@given(n=st.integers(0, 5000), batch_size=st.integers(1, 300), merge_tail=st.booleans())
-def test_bounds_rise_from_zero_to_n(n, batch_size, merge_tail):
-    bounds = minibatch_bounds(n, batch_size, merge_tail=merge_tail)
+@given(n=st.integers(0, 5000), batch_size=st.integers(1, 300), smallest=st.integers(1, 8))
+def test_bounds_rise_from_zero_to_n(n, batch_size, smallest):
+    bounds = minibatch_bounds(n, batch_size, smallest=smallest)
     assert (bounds[0], bounds[-1]) == (0, n)
     assert (np.diff(bounds) > 0).all()
 

@@ -109,3 +109,10 @@ def test_a_constant_feature_stays_at_zero():
     model, latent = fitted(open_data(AnnData(values)))
     assert np.isfinite(latent).all()
     assert np.abs(model.components.numpy()[3]).max() < 1e-6
+
+
+def test_fitting_again_gives_the_same(cells):
+    data = open_data(cells)
+    model, first = fitted(data)
+    fit(model, data, split=random_split(data.n_obs, validation=0, seed=0), progress=False)
+    np.testing.assert_allclose(reduce(model, data).obsm["X_pca"], first, atol=1e-5)

@@ -63,7 +63,7 @@ def test_a_mean_and_its_interval_are_those_of_the_runs_scores(study):
     values = []
     for run in sorted((out / "runs").glob("cells-vae-*")):
         scores = Run(run).table("scores.csv")
-        values.append(scores.query("metric == 'ari' and held_out == False and group.isna()")["value"].item())
+        values.append(scores.query("metric == 'ari' and held_out == False and group == ''")["value"].item())
     row = board.query("model == 'vae' and metric == 'ari' and held_out == False and group == ''").iloc[0]
     mean, sd, low, high = interval(np.array(values))
     assert row[["mean", "sd", "ci_low", "ci_high"]].tolist() == pytest.approx([mean, sd, low, high])
@@ -204,3 +204,35 @@ def test_a_study_of_other_data_is_refused_and_left_alone(cells, tmp_path):
     with pytest.raises(RunError, match="must be a study of 'others'; it is one of 'cells'"):
         compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="others")
     assert digest(tmp_path / "study") == before
+
+
+def test_the_same_model_in_another_spelling_is_refused(cells, tmp_path):
+    twice = CompareOptions(models=("pca:n_latent=3:scale=false", "pca:scale=false:n_latent=3"))
+    with pytest.raises(OptionError, match=r"pca \(n_latent=3, scale=False\) is there twice"):
+        compare(cells, twice, out=tmp_path / "study", keys=KEYS)
+
+
+def test_other_covariates_are_other_runs(cells, tmp_path):
+    aged = cells.copy()
+    aged.obs["age"] = np.arange(cells.n_obs, dtype=float)
+    options = TWO.model_copy(update={"models": ("vae:n_latent=3",), "seeds": 1})
+    for covariates in ((), ("age",)):
+        keys = OpenOptions(label_key="label", covariate_keys=covariates)
+        compare(aged, options, out=tmp_path / "study", keys=keys, fit_options=QUICK, name="cells")
+    assert len(list((tmp_path / "study" / "runs").glob("cells-vae-*"))) == 2
+
+
+def test_a_run_is_known_by_the_name_that_was_asked_for(cells, tmp_path):
+    options = TWO.model_copy(update={"models": ("dae:n_latent=3:corruption=noise",), "seeds": 1})
+    compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    run = Run(next((tmp_path / "study" / "runs").glob("cells-dae-*")))
+    assert run.record.model == "dae"
+    assert "X_dae" in read_h5ad(run.path / "cells.h5ad").obsm
+
+
+def test_labels_that_look_like_numbers_stay_text(cells, tmp_path):
+    numbered = cells.copy()
+    numbered.obs["label"] = numbered.obs["label"].cat.codes.astype(str).astype("category")
+    options = TWO.model_copy(update={"models": ("pca:n_latent=3",), "seeds": 1})
+    board = compare(numbered, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert set(board["group"]) == {"", "0", "1", "2"}

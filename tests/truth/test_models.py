@@ -88,7 +88,7 @@ def test_nb_recovers_theta():
     truth = simulate(SimulateOptions(n_obs=4000, n_vars=60, n_latent=2, library_mean=20_000), seed=0)
     data = open_data(truth.adata)
     model = build("vae", data.schema, n_hidden=64)
-    fit(model, data, FitOptions(seed=0, max_epochs=150), progress=False)
+    fit(model, data, FitOptions(seed=0, max_epochs=150, patience=150), progress=False)
     found = model.decoder.head.log_theta.exp().detach().numpy()
     expressed = truth.adata.X.toarray().mean(axis=0) > 20  # theta leaves no trace where counts are few
     assert expressed.sum() > 20

@@ -15,7 +15,7 @@ from cellwright.core.abilities import Encodes
 from cellwright.core.options import Options
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.models import MODELS
+from cellwright.models import MODELS, build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.tasks.reduce import reduce
@@ -63,7 +63,7 @@ def _cells(data: str, keys: OpenOptions, training: FitOptions, preprocessing: Pr
 
 
 def _fitted(run: Run, name: str, options: Options, cells: Prepared, training: FitOptions) -> Model:
-    model = MODELS[name].model(cells.source.schema, options)
+    model = build_with(name, cells.source.schema, options)
     if isinstance(model, Encodes) and _lacks_its_cells(run, model, cells, training):
         return load_run(run.path)
     fit(model, cells.source, training, split=cells.split, run=run.path, command=f"fit {name}")
@@ -85,8 +85,7 @@ def _write_cells(run: Run, model: Model, cells: Prepared) -> None:
         return
     run.note("preprocessing", cells.report)
     if isinstance(model, Encodes):
-        adata = reduce(model, cells.source)
-        adata.obs["split"] = cells.split.names()
+        adata = reduce(model, cells.source, split=cells.split)
         write_cells_of(run, adata)
     run.finish()
 

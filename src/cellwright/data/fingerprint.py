@@ -13,15 +13,18 @@ SAMPLED_ROWS = 256
 def fingerprint(source: StoredSource) -> dict[str, object]:
     """Name, shape and hashes of the cells; the hashes are equal however the same values are stored.
 
-    `features`: SHA-256 of all feature names; `values`: SHA-256 of 256 evenly spread rows with all labels and batches.
+    `features`: SHA-256 of all feature names; `values`: SHA-256 of 256 evenly spread rows and of all that is known of
+    every cell (batch, label, condition, time, covariates) with the names of the categories.
     """
     features, values = hashlib.sha256(), hashlib.sha256()
     for modality, names in source.schema.features.items():
         features.update("\0".join([modality, *names, ""]).encode())
         for part in _sample(source, modality):
             values.update(part.tobytes())
-    for codes in (source.annotation.label, source.annotation.batch):
-        values.update(codes.tobytes())
+    values.update(source.schema.model_dump_json(exclude={"features"}).encode())
+    cells = source.annotation
+    for known in (cells.batch, cells.label, cells.condition, cells.time, cells.covariates):
+        values.update(np.ascontiguousarray(known).tobytes())
     return {
         "name": source.origin,
         "shape": [source.n_obs, source.schema.n_vars],

@@ -39,13 +39,18 @@ class Plan(ABC):
     @property
     @abstractmethod
     def merges_tail(self) -> bool:
-        """Whether a last minibatch of one cell joins the one before it (batch normalisation needs two cells)."""
+        """Whether a last minibatch that is too small joins the one before it (batch normalisation needs two cells)."""
 
-    def requests(self, rows: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[Request]:
-        """Cut one pass into requests of at most about `BUFFER_ROWS` rows, whole minibatches each."""
+    def requests(
+        self, rows: np.ndarray, batch_size: int, rng: np.random.Generator, world: int = 1
+    ) -> Iterator[Request]:
+        """Cut one pass into requests of at most about `BUFFER_ROWS` rows, whole minibatches each.
+
+        With `world` processes every one gets two cells of a minibatch at least.
+        """
         per_request = max(1, BUFFER_ROWS // batch_size)
         order = self.order(np.asarray(rows, dtype=np.int64), rng, per_request * batch_size)
-        bounds = minibatch_bounds(len(order), batch_size, merge_tail=self.merges_tail)
+        bounds = minibatch_bounds(len(order), batch_size, smallest=2 * world if self.merges_tail else 1)
         for first in range(0, len(bounds) - 1, per_request):
             cuts = bounds[first : first + per_request + 1]
             wanted = order[cuts[0] : cuts[-1]]
@@ -117,9 +122,9 @@ class ClassBalanced(Plan):
         return rng.choice(rows, size=len(rows), replace=True, p=weight / weight.sum())
 
 
-def minibatch_bounds(n: int, batch_size: int, *, merge_tail: bool) -> np.ndarray:
-    """Where to cut `n` rows: ascending, from 0 to n. A tail of one row joins its neighbour if `merge_tail`."""
+def minibatch_bounds(n: int, batch_size: int, *, smallest: int = 1) -> np.ndarray:
+    """Where to cut `n` rows: ascending, from 0 to n. A tail of less than `smallest` rows joins its neighbour."""
     bounds = np.append(np.arange(0, n, batch_size), n)
-    if merge_tail and len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] < smallest:
         bounds = np.delete(bounds, -2)
     return bounds

@@ -37,7 +37,7 @@ class SplitOptions(Options):
 
     validation: float = Field(0.1, ge=0, lt=1, description="share of the cells for early stopping")
     test: float = Field(0.0, ge=0, lt=1, description="share of the cells for scoring only")
-    seed: int = Field(0, ge=0, description="of the split")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the split")
 
 
 @dataclass(frozen=True, eq=False)

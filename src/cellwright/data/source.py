@@ -102,7 +102,7 @@ class StoredSource(Source):
         def read(request: Request) -> tuple[Request, dict[str, Matrix]]:
             return request, {name: self.read(name, request.rows) for name in self.stores}
 
-        for request, blocks in prefetched(map(read, plan.requests(rows, batch_size, rng))):
+        for request, blocks in prefetched(map(read, plan.requests(rows, batch_size, rng, world))):
             for positions in request.minibatches:
                 mine = positions[rank::world]
                 views = {name: SparseRows.of(block[mine]) for name, block in blocks.items()}

@@ -56,12 +56,23 @@ def entry_of(name: str) -> Entry:
 
 def build(name: str, schema: Schema, **options: Any) -> Model:
     """A new model by name, its preset's options changed by `options`."""
-    entry = entry_of(name)
-    return entry.model(schema, entry.options(**options))
+    return build_with(name, schema, entry_of(name).options(**options))
+
+
+def build_with(name: str, schema: Schema, options: Options) -> Model:
+    """A new model by name with all its options; it is known by that name whatever they are."""
+    model = entry_of(name).model(schema, options)
+    model.name = name
+    return model
 
 
 def name_of(model: Model) -> str:
-    """The name in MODELS whose preset the options agree with in most places; else the class's own name."""
+    """The name that it was built by; of a model made from its class, the name whose preset its options agree with best.
+
+    A class that is not in MODELS goes by its own name.
+    """
+    if model.name is not None:
+        return model.name
     entries = {name: entry for name, entry in MODELS.items() if entry.model is type(model)}
     fitting = {n: e for n, e in entries.items() if all(getattr(model.options, k) == v for k, v in e.preset.items())}
     return max(fitting, key=lambda name: len(fitting[name].preset), default=type(model).__name__.lower())

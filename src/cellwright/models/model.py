@@ -22,6 +22,7 @@ class Model(nn.Module, ABC):
 
     reads: ClassVar[frozenset[str]] = frozenset({"views"})  # fields of the minibatch that it looks at
     is_baseline: ClassVar[bool] = False
+    validates_on: ClassVar[str | None] = "loss"  # the term that stops training early; None trains for all epochs
     citations: ClassVar[tuple[str, ...]] = ()  # keys in docs/references.bib
 
     def __init__(self, schema: Schema, options: Options) -> None:
@@ -34,6 +35,7 @@ class Model(nn.Module, ABC):
         self.schema = schema
         self.options = options
         self.fitted = False
+        self.name: str | None = None  # in MODELS, if it was built by name
 
     @property
     @abstractmethod

@@ -108,9 +108,11 @@ class PCA(Model, Encodes, Decodes):
         blocks = _Blocks(source, rows, self.components.device)
         mean, variance = blocks.moments(lambda m: transforms.apply(self.options.transform, m.x).dense())
         self.centre.copy_(mean)
+        self.spread.fill_(1)
         if self.options.scale:
             # a feature that never varies stays at zero
             self.spread.copy_(torch.where(variance > 0, variance.sqrt(), 1.0))
+        self.offset.zero_()  # of an earlier fit
         mean, variance = blocks.moments(self.standardised)
         self.offset.copy_(mean)
         explained, components = self._leading(blocks, rng)

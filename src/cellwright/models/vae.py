@@ -2,7 +2,7 @@
 
     x (n_obs, n_vars) -posterior-> q(z | x) -sample-> z (n_obs, n_latent) -decoder-> log p(x | z, batch) (n_obs,)
 
-The negative ELBO is -E_q[log p(x | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per cell. The KL weight rises
+The negative ELBO is -E_q[log p(x | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per cell. The KL weight can rise
 from 0 during the first epochs, because at full weight from the first step it empties the latent before the decoder
 has learned to use it.
 Differs from [Lopez18]: the library size is observed, not inferred.
@@ -43,7 +43,7 @@ class VAEOptions(Options):
     transform: Transform = Field("log1p", description="of the values before the encoder")
     likelihood: AnyLikelihood = Field(NegativeBinomial(), description="p(x | z)")
     beta: float = Field(1.0, ge=0, description="weight of the KL after the warm-up")
-    kl_warmup_epochs: int = Field(50, ge=0, description="epochs over which the KL weight rises from 0 to beta")
+    kl_warmup_epochs: int = Field(0, ge=0, description="epochs over which the KL weight rises from 0 to beta")
     learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
 

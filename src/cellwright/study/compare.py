@@ -25,6 +25,7 @@ from cellwright.data.fingerprint import fingerprint
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
 from cellwright.errors import CellwrightError, OptionError, RunError
+from cellwright.models import build_with
 from cellwright.models.model import Model
 from cellwright.run import Run, replacing, why_not_written
 from cellwright.study.arm import Arm, with_baselines
@@ -87,8 +88,8 @@ def compare(
     keys); what concerns one model is a row with the status `failed` and the reason.
     """
     arms = with_baselines([Arm.parse(text) for text in options.models])
-    if repeated := {text for text in options.models if options.models.count(text) > 1}:
-        raise OptionError(f"models of CompareOptions must be different; {', '.join(sorted(repeated))} is there twice.")
+    _refuse_repeated(arms)
+    fit_options = fit_options.model_copy(update={"validation": options.validation})
     splits = {"validation": options.validation, "test": options.test}
 
     def cells(seed: int) -> Prepared:
@@ -152,10 +153,18 @@ def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame
     return board
 
 
+def _refuse_repeated(arms: Sequence[Arm]) -> None:
+    """The same model twice, in whatever spelling, would count its seeds twice."""
+    for index, arm in enumerate(arms):
+        if any(other.model == arm.model and other.options() == arm.options() for other in arms[:index]):
+            name = f"{arm.model} ({arm.setting})" if arm.setting else arm.model
+            raise OptionError(f"models of CompareOptions must be different; {name} is there twice.")
+
+
 def _fitted(study: Study, arm: Arm, seed: int, cells: Prepared, run: Run) -> Model:
     if run.exists() and run.record.status == "done":  # fitted, then killed before it was evaluated
         return load_run(run.path)
-    model = arm.entry.model(cells.source.schema, arm.options())
+    model = build_with(arm.model, cells.source.schema, arm.options())
     options = study.fit_options.model_copy(update={"seed": seed})
     fit(model, cells.source, options, split=cells.split, run=run.path, command="compare", progress=False)
     return model
@@ -175,8 +184,7 @@ def _failed(run: Run, error: Exception) -> str:
 
 def _scores(study: Study, outcome: Outcome) -> pd.DataFrame:
     record = outcome.run.record
-    scores = outcome.run.table("scores.csv")
-    return scores.assign(group=scores["group"].fillna("")).assign(
+    return outcome.run.table("scores.csv").assign(
         **_who(study, outcome.arm), seconds=record.wall_seconds, peak_bytes=record.peak_bytes
     )
 

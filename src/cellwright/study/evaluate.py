@@ -33,8 +33,7 @@ WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette")
 
 def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking: bool) -> None:
     """Write `scores.csv` and `cells.h5ad`; UMAP, markers and composition only `for_looking`, because they cost time."""
-    adata = reduce(model, cells.source)
-    adata.obs["split"] = pd.Categorical(cells.split.names())
+    adata = reduce(model, cells.source, split=cells.split)
     use_rep = latent_key(name_of(model))
     label_key = cells.source.schema.label.key if cells.source.schema.label else None
     n_labels = cells.source.schema.n_labels or None

@@ -11,7 +11,6 @@ import torch
 
 from cellwright.core.abilities import Decodes, Encodes
 from cellwright.core.minibatch import Minibatch
-from cellwright.core.support import Support
 from cellwright.data.source import StoredSource
 from cellwright.metrics import METRICS
 from cellwright.models.model import Model
@@ -35,7 +34,8 @@ def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out:
     source = cells_for(model, data, "reconstruct")
     if len(rows) > AT_MOST_CELLS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, AT_MOST_CELLS, replace=False))
-    scale: Transform = "none" if model.support is Support.real else "log_normalise"
+    # by the data, not by the model: all models of a comparison are scored on one scale
+    scale: Transform = "none" if _has_negatives(source, rows) else "log_normalise"
 
     def both(minibatch: Minibatch) -> torch.Tensor:
         latent = encoder.encode(minibatch)
@@ -50,6 +50,11 @@ def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out:
     table += score_rows(METRICS["nll"], "nll", labels, log_prob=-nll)
     frame = pd.DataFrame(table, columns=["task", "metric", "value", "better", "group"])
     return frame.assign(held_out=held_out, seed=seed)
+
+
+def _has_negatives(source: StoredSource, rows: np.ndarray) -> bool:
+    values = source.read(source.schema.modalities[0], rows)
+    return bool(values.min() < 0)
 
 
 def _labels(source: StoredSource, rows: np.ndarray) -> pd.Series | None:

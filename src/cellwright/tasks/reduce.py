@@ -3,12 +3,14 @@
 model with `encodes`, cells -> latent (n_obs, n_latent) -> obsm["X_<model>"] of an AnnData of its own
 """
 
+from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 from anndata import AnnData
 
 from cellwright.core.abilities import Encodes
+from cellwright.data.split import PARTS, Split
 from cellwright.keys import latent_key
 from cellwright.models import name_of
 from cellwright.models.model import Model
@@ -16,11 +18,12 @@ from cellwright.tasks.ask import cells_for, needs
 from cellwright.train.infer import over_cells
 
 
-def reduce(model: Model, data: Any, *, key_added: str | None = None) -> AnnData:
+def reduce(model: Model, data: Any, *, key_added: str | None = None, split: Split | None = None) -> AnnData:
     """The latent of every cell. `data` is a source or what `open_data` takes, new cells included; it is left alone.
 
     Returns an AnnData with the input's `obs`, feature names and order, without values, and
-    `obsm["X_<model>"]` (n_obs, n_latent), float32 (or `key_added`); `uns["cellwright"]` says what made it.
+    `obsm["X_<model>"]` (n_obs, n_latent), float32 (or `key_added`); `uns["cellwright"]` says what made it. With the
+    `split` of the training, `obs["split"]` says which part a cell had, unless the input has such a column.
 
     Raises `AbilityError` if the model does not encode, `SchemaMismatch` if no feature is in common.
     """
@@ -32,6 +35,9 @@ def reduce(model: Model, data: Any, *, key_added: str | None = None) -> AnnData:
     cells.uns["cellwright"] = {
         "model": name_of(model),
         "options": model.options.model_dump_json(),
+        "version": version("cellwright"),
         "filled_features": list(source.filled_features),
     }
+    if split is not None and "split" not in cells.obs:
+        cells.obs["split"] = pd.Categorical(split.names(), categories=list(PARTS))
     return cells

@@ -26,11 +26,15 @@ class Place:
     """Where training stands: the next minibatch, and what was seen on the way."""
 
     stage: int = 0
+    first_epoch: int = 0  # of this stage, counted over all stages
+    block_rows: int = 1  # of the shuffle
     epoch: int = 0
     index: int = 0  # of the next minibatch in this epoch
     sums: dict[str, Any] = field(default_factory=dict)  # of this epoch so far
     stopping: dict[str, Any] = field(default_factory=dict)
     rows: list[list[Any]] = field(default_factory=list)  # history
+    wall_seconds: float = 0.0  # spent so far
+    cpu_seconds: float = 0.0
 
 
 @dataclass

@@ -6,7 +6,6 @@ Minibatch, Objective -> wrapped module (precision, gradient averaging) -> backwa
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -20,14 +19,15 @@ from cellwright.models.model import Model
 from cellwright.train.options import FitOptions
 
 
-@dataclass(eq=False)
 class _Work:
-    # plain on purpose: Fabric rebuilds the dataclasses that it finds among the arguments of a module, and cannot
-    # rebuild frozen ones; it leaves objects that it does not know alone
-    __slots__ = ("minibatch", "number", "step")
-    number: int
-    minibatch: Minibatch
-    step: Step
+    """One call of one objective.
+
+    No dataclass on purpose: Fabric rebuilds the dataclasses that it finds among the arguments of a module to change
+    their precision, and cannot rebuild frozen ones; it leaves objects that it does not know alone.
+    """
+
+    def __init__(self, number: int, minibatch: Minibatch, step: Step) -> None:
+        self.number, self.minibatch, self.step = number, minibatch, step
 
 
 class _Losses(nn.Module):
@@ -42,7 +42,7 @@ class _Losses(nn.Module):
         (piece,) = work
         loss = self.objectives[piece.number].loss(piece.minibatch, piece.step)
         total = loss.total(piece.minibatch.weight)
-        return total, {**_means(loss, piece.minibatch.weight), "loss": total.detach()}
+        return total, _means(loss, piece.minibatch.weight)
 
 
 class Engine:
@@ -63,7 +63,7 @@ class Engine:
                 continue
             optimiser.zero_grad()
             total, parts = self.losses((_Work(number, minibatch, step),))
-            terms |= self._named(objective, parts)
+            terms |= self._named(objective, parts, total)
             self._refuse_divergence(terms, f"in epoch {step.epoch}, step {index}")
             self.fabric.backward(total)
             if self.clip is not None:
@@ -75,13 +75,18 @@ class Engine:
         """The mean of each loss term, without a step."""
         terms: dict[str, float] = {}
         for number, objective in enumerate(self.objectives):
-            terms |= self._named(objective, self.losses((_Work(number, minibatch, step),))[1])
+            total, parts = self.losses((_Work(number, minibatch, step),))
+            terms |= self._named(objective, parts, total)
         self._refuse_divergence(terms, "on the validation cells")
         return terms
 
-    def _named(self, objective: Objective, parts: dict[str, Tensor]) -> dict[str, float]:
-        prefix = f"{objective.name}/" if len(self.objectives) > 1 else ""
-        return {prefix + name: float(value) for name, value in parts.items()}
+    def _named(self, objective: Objective, parts: dict[str, Tensor], total: Tensor) -> dict[str, float]:
+        """Terms and total by name: `kl`, `loss`; of several objectives `critic/loss`, and the first one's as `loss`."""
+        values = {name: float(value) for name, value in {**parts, "loss": total.detach()}.items()}
+        if len(self.objectives) == 1:
+            return values
+        first = {"loss": values["loss"]} if objective is self.objectives[0] else {}
+        return {**{f"{objective.name}/{name}": value for name, value in values.items()}, **first}
 
     def _refuse_divergence(self, terms: dict[str, float], where: str) -> None:
         for name, value in terms.items():
@@ -103,6 +108,8 @@ def make_fabric(options: FitOptions) -> Fabric:
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise OptionError("device of FitOptions is 'cuda', but torch sees no CUDA device; use device='auto' or 'cpu'.")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise OptionError("device of FitOptions is 'mps', but torch sees no Apple GPU; use device='auto' or 'cpu'.")
     strategy = "ddp" if options.devices > 1 else "auto"
     fabric = Fabric(accelerator=device, devices=options.devices, strategy=strategy, precision=options.precision)
     fabric.launch()

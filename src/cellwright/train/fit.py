@@ -6,6 +6,7 @@ One loop for networks and baselines: a GAN has two objectives, a baseline has no
 (seed, stage, epoch), noise from (seed, stage, epoch, step, row), so a fit that was killed resumes to the same weights.
 """
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,18 @@ from torch import Tensor
 
 from cellwright.core.noise import NoiseKey
 from cellwright.core.objective import Step
+from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.data.check import check_cells_have_counts, check_values
 from cellwright.data.open import open_data
 from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split, random_split
-from cellwright.errors import CellwrightError, DataError
+from cellwright.errors import CellwrightError, DataError, SchemaMismatch
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.train.checkpoint import Checkpoint, Place, Saved
-from cellwright.train.cost import measured
+from cellwright.train.cost import Cost, measured
 from cellwright.train.engine import Engine, is_main_process, make_fabric
 from cellwright.train.history import History, Sums
 from cellwright.train.interrupt import Interrupted, Interruption, watching_for_interruption
@@ -54,10 +56,12 @@ def fit(
     With `run`, the folder holds all that design.md's run folder has; an unfinished run of the same options and data
     is resumed.
 
-    Raises `UnsuitableValues` for values the model cannot use, `TrainingDiverged` for a loss that is not finite,
-    `Interrupted` after Ctrl-C or SIGTERM (resumable), `RunError` for a folder that cannot be written.
+    Raises `SchemaMismatch` for data that the model was not built for, `UnsuitableValues` for values it cannot use,
+    `TrainingDiverged` for a loss that is not finite, `Interrupted` after Ctrl-C or SIGTERM (resumable), `RunError` for
+    a folder that cannot be written.
     """
-    source = data if isinstance(data, StoredSource) else open_data(data)
+    source = data if isinstance(data, StoredSource) else open_data(data, schema=model.schema)
+    _check_schema(model, source)
     check_values(source, model.support, wanted_by=type(model).__name__)
     if model.support is Support.counts:
         check_cells_have_counts(source, wanted_by=type(model).__name__)
@@ -67,7 +71,8 @@ def fit(
         begin_run(folder, model, source, split, options, command)
     try:
         with measured() as cost, own_random_state(options.seed):
-            history = _Fit(model, source, split, options, folder, progress=progress).run()
+            run_of_fit = _Fit(model, source, split, options, folder, progress=progress)
+            history = run_of_fit.run()
     except Interrupted:
         raise
     except CellwrightError as error:
@@ -75,7 +80,7 @@ def fit(
             folder.fail(str(error), **asdict(cost))
         raise
     if folder is not None and is_main_process():
-        finish_run(folder, model, history, asdict(cost))
+        finish_run(folder, model, history, {**run_of_fit.cost_with_earlier_parts(cost), "device": run_of_fit.device})
         # not before: with no room for the weights, the training would be lost
         Checkpoint.within(folder).remove()
     return history
@@ -98,9 +103,11 @@ class _Fit:
         self.checkpoint = Checkpoint(None, options.checkpoint_seconds)
         if folder is not None:
             self.checkpoint = Checkpoint.within(folder, options.checkpoint_seconds, writes=is_main_process())
-        self.plan = training_plan(source, options)
         self.history = History()
         self.progress = progress
+        self.device = "cpu"
+        self.started = time.perf_counter(), time.process_time()
+        self.spent_before = 0.0, 0.0  # wall and CPU seconds of the parts of this fit that were interrupted
 
     def run(self) -> History:
         if not self.model.fitted:
@@ -108,6 +115,7 @@ class _Fit:
         stages = self.model.stages()
         if stages:
             fabric = make_fabric(self.options)
+            self.device = str(fabric.device)
             saved = self.checkpoint.load()
             first = saved.place.stage if saved else 0
             with watching_for_interruption() as interruption:
@@ -130,20 +138,22 @@ class _Fit:
         with FitProgress(type(self.model).__name__, n_epochs, len(self.split.train), shown=self.progress) as bar:
             while place.epoch < n_epochs and not stopping.should_stop:
                 means = self._epoch(fabric, engine, place, best, interruption, bar)
-                self.history.add(place.epoch, "train", means)
+                self.history.add(place.first_epoch + place.epoch, "train", means)
                 if len(self.split.validation):
                     means = self._validate(fabric, engine)
-                    self.history.add(place.epoch, "validation", means)
-                    if stopping.update(place.epoch, means["loss"]):
+                    self.history.add(place.first_epoch + place.epoch, "validation", means)
+                    watched = self.model.validates_on
+                    if watched is not None and stopping.update(place.epoch, means[watched]):
                         best = {name: value.clone() for name, value in self.model.state_dict().items()}
                 bar.epoch(place.epoch, means["loss"])
                 place.epoch, place.index, place.sums = place.epoch + 1, 0, {}
                 place.stopping, place.rows = asdict(stopping), [list(row) for row in self.history.rows]
-                if self.checkpoint.due:
-                    self.checkpoint.save(place, self.model, best, engine.optimisers)
+                if self.checkpoint.due or interruption.signal_number:
+                    self._save(place, best, engine)
+                    self._refuse_to_go_on(interruption)
         if best:
             self.model.load_state_dict(best)
-            self.history.best_epoch = stopping.best_epoch
+            self.history.best_epoch = place.first_epoch + stopping.best_epoch
 
     def _epoch(
         self,
@@ -159,7 +169,8 @@ class _Fit:
         sums = Sums(**place.sums)
         rng, seed = self._rng(place.stage, place.epoch), self._noise_seed(place.stage)
         world, rank = fabric.world_size, fabric.global_rank
-        passes = self.source.minibatches(self.split.train, self.options.batch_size, self.plan, rng, rank, world)
+        plan = training_plan(self.source, self.options, place.block_rows)
+        passes = self.source.minibatches(self.split.train, self.options.batch_size, plan, rng, rank, world)
         for index, minibatch in enumerate(passes):
             if index < place.index:
                 continue  # done before the fit was interrupted
@@ -170,7 +181,7 @@ class _Fit:
             bar.step(place.epoch, int(sums.weight))
             if self.checkpoint.due or interruption.signal_number:
                 place.index, place.sums = index + 1, asdict(sums)
-                self.checkpoint.save(place, self.model, best, engine.optimisers)
+                self._save(place, best, engine)
                 self._refuse_to_go_on(interruption)
         return sums.means
 
@@ -189,12 +200,27 @@ class _Fit:
     def _resume(self, engine: Engine, stage: int, saved: Saved | None) -> tuple[Place, dict[str, Tensor]]:
         if saved is None:
             stopping = EarlyStopping(self.options.patience, self.options.min_improvement)
-            return Place(stage=stage, stopping=asdict(stopping), rows=[list(row) for row in self.history.rows]), {}
+            # noted, because the memory that is free decides where the data are read from, and that the default
+            block_rows = self.options.shuffle_block_rows or self.source.preferred_block_rows
+            rows = [list(row) for row in self.history.rows]
+            return Place(stage, self.history.n_epochs, block_rows, stopping=asdict(stopping), rows=rows), {}
         self.model.load_state_dict(saved.part("model"))
         for number, optimiser in enumerate(engine.optimisers):
             saved.restore_optimiser(number, optimiser)
         self.history.rows = [(int(e), str(s), str(t), float(v)) for e, s, t, v in saved.place.rows]
+        self.spent_before = saved.place.wall_seconds, saved.place.cpu_seconds
         return saved.place, saved.part("best")
+
+    def _save(self, place: Place, best: dict[str, Tensor], engine: Engine) -> None:
+        wall, cpu = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
+        place.wall_seconds, place.cpu_seconds = self.spent_before[0] + wall, self.spent_before[1] + cpu
+        self.checkpoint.save(place, self.model, best, engine.optimisers)
+
+    def cost_with_earlier_parts(self, cost: Cost) -> dict[str, Any]:
+        """The cost of the whole fit, the parts before an interruption included."""
+        wall, cpu = self.spent_before
+        spent = {"wall_seconds": cost.wall_seconds + wall, "cpu_seconds": cost.cpu_seconds + cpu}
+        return {**spent, "peak_bytes": cost.peak_bytes}
 
     def _refuse_to_go_on(self, interruption: Interruption) -> None:
         if interruption.signal_number:
@@ -208,14 +234,24 @@ class _Fit:
         return self.options.seed * 1_000_003 + stage
 
 
-def training_plan(source: StoredSource, options: FitOptions) -> Plan:
+def training_plan(source: StoredSource, options: FitOptions, block_rows: int) -> Plan:
     """The order in which the training rows are visited."""
     if options.balance == "none":
-        return Shuffled(options.shuffle_block_rows or source.preferred_block_rows)
-    codes = source.annotation.label if options.balance == "label" else source.annotation.batch
-    if not (codes >= 0).any():
+        return Shuffled(block_rows)
+    schema, cells = source.schema, source.annotation
+    codes, known = (cells.label, schema.label) if options.balance == "label" else (cells.batch, schema.batch)
+    if known is None:
         key = f"{options.balance}_key"
         raise DataError(
             f"balance={options.balance!r} must have classes; the data were opened without a {key}. Give {key}."
         )
     return ClassBalanced(codes)
+
+
+def _check_schema(model: Model, source: StoredSource) -> None:
+    for field in Schema.model_fields:
+        if getattr(model.schema, field) != getattr(source.schema, field):
+            raise SchemaMismatch(
+                f"the data must have the {field} that the model was built with; theirs differ. Build the model from "
+                "data.schema, or open the data with open_data(..., schema=model.schema)."
+            )

@@ -16,7 +16,7 @@ class FitOptions(Options):
         None, ge=1, description="passes over the training cells at most; None is 400, fewer above 20,000 cells"
     )
     batch_size: int = Field(128, ge=2, description="cells per minibatch, over all devices together")
-    seed: int = Field(0, ge=0, description="of the weights, the order of cells and the noise")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the weights, the order of cells and the noise")
     validation: float = Field(0.1, ge=0, lt=1, description="share of the cells kept for early stopping")
     patience: int = Field(10, ge=1, description="epochs that must bring `min_improvement`, or training stops")
     min_improvement: float = Field(
@@ -35,9 +35,7 @@ class FitOptions(Options):
         "auto", description="auto is cuda where there is one, else cpu"
     )
     devices: int = Field(1, ge=1, description="how many of them")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = Field(
-        "32-true", description="of the arithmetic"
-    )
+    precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="of the arithmetic")
     checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints of a fit with a run folder")
 
     def epochs(self, n_train: int) -> int:

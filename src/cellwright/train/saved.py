@@ -3,13 +3,13 @@
 begin_run -> (training) -> finish_run: model.safetensors, schema.json, history.csv, split.csv;  load_run -> Model
 """
 
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -19,7 +19,7 @@ from cellwright.data.fingerprint import fingerprint
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split
 from cellwright.errors import RunError
-from cellwright.models import MODELS, name_of
+from cellwright.models import MODELS, build_with, name_of
 from cellwright.models.model import Model
 from cellwright.run import Run, RunRecord
 from cellwright.train.history import History
@@ -37,7 +37,7 @@ def begin_run(
     """
     record = record_of(model, source, options, command)
     if run.exists() and run.record.status != "done":
-        _refuse_another(run, record)
+        _refuse_another(run, record, split, source)
     Run.start(run.path, record)
     with run.writing("split.csv") as file:
         split.write(file, source.annotation.obs.index)
@@ -77,9 +77,9 @@ def load_run(path: Path | str) -> Model:
     entry = MODELS[record.model]
     try:
         schema = Schema.model_validate_json((run.path / "schema.json").read_text())
-        model = entry.model(schema, entry.options(**record.options))
+        model = build_with(record.model, schema, entry.options_type(**record.options))
         model.load_state_dict(load_file(run.path / "model.safetensors"))
-    except (FileNotFoundError, SafetensorError, RuntimeError) as error:
+    except (FileNotFoundError, SafetensorError, RuntimeError, ValueError) as error:
         why = f"status {record.status}" if record.status != "done" else str(error).splitlines()[0]
         raise RunError(
             f"{run.path} must hold a finished fit; its weights cannot be loaded ({why}). Fit again."
@@ -104,15 +104,24 @@ def record_of(model: Model, source: StoredSource, options: FitOptions, command: 
     )
 
 
-def _refuse_another(run: Run, record: RunRecord) -> None:
-    there = run.record
-    for field in ("model", "options", "fit_options", "data"):
-        ours, theirs = getattr(record, field), getattr(there, field)
-        if json.loads(json.dumps(ours)) != theirs:
-            raise RunError(
-                f"{run.path} holds an unfinished run with other {field.replace('_', ' ')}; give another folder, "
-                "or remove it."
-            )
+def _refuse_another(run: Run, record: RunRecord, split: Split, source: StoredSource) -> None:
+    """Refuse to resume what is not the same fit; a run that left no checkpoint leaves nothing to resume."""
+    if not (run.path / "checkpoint").is_dir():
+        return
+    ours, theirs = _identity(record), _identity(run.record)
+    differing = [field for field, value in ours.items() if value != theirs[field]]
+    if not np.array_equal(Split.read(run.path / "split.csv", source.annotation.obs.index).names(), split.names()):
+        differing.append("split")
+    if differing:
+        raise RunError(
+            f"{run.path} holds an unfinished run with other {differing[0].replace('_', ' ')}; give another folder, "
+            "or remove it."
+        )
+
+
+def _identity(record: RunRecord) -> dict[str, Any]:
+    fit_options = {name: value for name, value in record.fit_options.items() if name != "checkpoint_seconds"}
+    return {"model": record.model, "options": record.options, "fit_options": fit_options, "data": record.data}
 
 
 def _write_weights(run: Run, model: Model) -> None:
