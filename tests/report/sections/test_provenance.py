@@ -14,6 +14,7 @@ def copy(study, tmp_path):
 
 def test_untouched_runs_are_verified_and_a_changed_file_is_named(copy, study_builder):
     (study_builder["run_folder"](copy, "vae", 1) / "history.csv").write_text("changed")
+    (study_builder["run_folder"](copy, "gan", 0) / "checksums.json").unlink()
     found = {run.run.path.name: checked(run) for run in read_contents(copy).runs}
     assert found.pop("pbmc-vae-1a2b3c4d-s1") == "changed: history.csv"
     assert found.pop("pbmc-gan-1a2b3c4d-s0") == "none"
