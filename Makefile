@@ -9,10 +9,10 @@ demo: .venv/ready
 	$(BIN)/cellwright demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest $(TESTS) -m "not slow and not browser"
+	$(BIN)/python -m pytest -n auto $(TESTS) -m "not slow and not browser"
 
 test-all: .venv/ready
-	$(BIN)/python -m pytest $(TESTS) -m "not browser"
+	$(BIN)/python -m pytest -n auto $(TESTS) -m "not browser"
 
 browser-test: .venv/ready
 	$(BIN)/python -m pytest tests/browser -m browser

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# before torch is loaded: one thread per test process, of which there is one per core
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from jaxtyping import install_import_hook
 
