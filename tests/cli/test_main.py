@@ -94,8 +94,11 @@ def test_only_our_own_warnings_are_shown_and_each_is_one_line(cellwright, monkey
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_where_nothing_is_trained_ends_at_once_with_its_code(cellwright, monkeypatch, number, code):
+    # a process that was started in the background is born deaf to Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr("cellwright.cli.list.table_of", lambda *_: signal.raise_signal(number))
     ended = cellwright("list")
+    signal.signal(signal.SIGINT, before)
     assert (ended.code, ended.sentence) == (code, {130: "interrupted.", 143: "terminated."}[code])
 
 
