@@ -54,3 +54,16 @@ def test_an_option_of_another_method_ends_with_2(cellwright, finished):
     ended = cellwright("cluster", finished, "--method", "dbscan", "--n-clusters", "3")
     assert ended.code == 2
     assert "n_clusters of ClusterOptions must be left out for method 'dbscan'" in ended.sentence
+
+
+def test_cells_with_a_column_cluster_keep_it_and_are_scored_by_the_new_one(cellwright, cells, tmp_path):
+    adata = read_h5ad(cells)
+    adata.obs["cluster"] = "theirs"
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    run = tmp_path / "run"
+    assert cellwright("fit", "pca", tmp_path / "cells.h5ad", "--out", run, "--label-key", "label").code == 0
+    assert cellwright("cluster", run, "--n-clusters", "2").code == 0
+    written = read_h5ad(run / "cells.h5ad").obs
+    assert set(written["cluster"].astype(str)) == {"theirs"}
+    assert written["cellwright_cluster"].nunique() == 2
+    assert cellwright("score", run, "--label-key", "label", "--metrics", "ari").code == 0

@@ -1,5 +1,7 @@
 """Every value is looked at before a model sees it."""
 
+import warnings
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -7,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from cellwright.core.support import Support
-from cellwright.data.check import check_cells_have_counts, check_values
+from cellwright.data.check import check_cells_have_counts, check_values, warn_of_logarithms
 from cellwright.data.open import open_data
 from cellwright.errors import UnsuitableValues
 
@@ -85,3 +87,17 @@ def test_cells_without_counts_are_counted_and_named():
 
 def test_cells_with_counts_pass():
     check_cells_have_counts(source_with(1.0), "poisson")
+
+
+@pytest.mark.parametrize(
+    ("factor", "warned"), [(1.0, False), (0.37, True), (370.7, False)], ids=["counts", "logarithms", "rates"]
+)
+def test_values_that_may_be_logarithms_are_warned_of(factor, warned):
+    counts = np.random.default_rng(0).poisson(2.0, (20, 5)).astype(np.float32)
+    source = open_data(anndata.AnnData(counts * factor))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_logarithms(source, wanted_by="pca")
+    assert ["may be logarithms already; pca takes their logarithm again" in str(w.message) for w in said] == [
+        True
+    ] * warned

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import scanpy as sc
+import torch
 from anndata import AnnData
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA as SklearnPCA
 
 from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
+from cellwright.data.source import in_order
 from cellwright.data.split import Split, random_split
-from cellwright.errors import DataError, OptionError
+from cellwright.errors import DataError
 from cellwright.models import pca as module
 from cellwright.models.pca import PCA, PCAOptions
 from cellwright.tasks.reduce import reduce
@@ -80,8 +82,6 @@ def test_centre_and_spread_come_from_training_cells_only(cells):
 
 
 def test_log_prob_is_that_of_probabilistic_pca(cells):
-    from cellwright.data.source import in_order
-
     data = open_data(cells)
     model, _ = fitted(data, scale=False)
     minibatch = next(iter(in_order(data)))
@@ -95,9 +95,17 @@ def test_log_prob_is_that_of_probabilistic_pca(cells):
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
-def test_more_components_than_features_or_cells_are_refused(cells):
-    with pytest.raises(OptionError, match="must not exceed the number of features, 50; it is 60"):
-        PCA(open_data(cells).schema, PCAOptions(n_latent=60))
+def test_there_are_at_most_as_many_components_as_features_and_these_lose_nothing(cells):
+    data = open_data(cells[:, :10].copy())
+    model = PCA(data.schema, PCAOptions(n_latent=30, scale=False))
+    fit(model, data, progress=False)
+    minibatch = next(iter(in_order(data)))
+    latent = model.encode(minibatch)
+    assert latent.shape == (300, 10)
+    torch.testing.assert_close(model.decode(latent, minibatch), minibatch.x.dense(), rtol=1e-3, atol=1e-2)
+
+
+def test_more_components_than_cells_are_refused(cells):
     few = open_data(cells[:10])
     with pytest.raises(DataError, match=r"must have more training cells than that; it has 10.*smaller n_latent"):
         fit(PCA(few.schema, PCAOptions(n_latent=20)), few, split=random_split(10, validation=0), progress=False)

@@ -216,10 +216,23 @@ def test_other_covariates_are_other_runs(cells, tmp_path):
     aged = cells.copy()
     aged.obs["age"] = np.arange(cells.n_obs, dtype=float)
     options = TWO.model_copy(update={"models": ("vae:n_latent=3",), "seeds": 1})
+    names = set()
     for covariates in ((), ("age",)):
         keys = OpenOptions(label_key="label", covariate_keys=covariates)
-        compare(aged, options, out=tmp_path / "study", keys=keys, fit_options=QUICK, name="cells")
-    assert len(list((tmp_path / "study" / "runs").glob("cells-vae-*"))) == 2
+        out = tmp_path / f"study-{len(covariates)}"
+        compare(aged, options, out=out, keys=keys, fit_options=QUICK, name="cells")
+        names |= {path.name for path in (out / "runs").glob("cells-vae-*")}
+    assert len(names) == 2
+
+
+def test_a_study_with_other_settings_is_refused_and_left_alone(cells, tmp_path):
+    options = TWO.model_copy(update={"models": ("pca:n_latent=3",), "seeds": 1})
+    compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    before = digest(tmp_path / "study")
+    longer = QUICK.model_copy(update={"max_epochs": 3})
+    with pytest.raises(RunError, match=r"holds a study with another max_epochs: 2, now 3;.*Give another folder"):
+        compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=longer, name="cells")
+    assert digest(tmp_path / "study") == before
 
 
 def test_a_run_is_known_by_the_name_that_was_asked_for(cells, tmp_path):

@@ -15,7 +15,7 @@ from cellwright.core.schema import Schema
 from cellwright.data.open import open_data
 from cellwright.data.prepare import as_anndata
 from cellwright.errors import SchemaMismatch
-from cellwright.keys import latent_key
+from cellwright.keys import cluster_key, latent_key
 from cellwright.run import Run
 from cellwright.tasks.cluster import ClusterOptions, cluster
 from cellwright.tasks.composition import composition
@@ -30,24 +30,33 @@ def run(
     *,
     options: ClusterOptions,
     data: Annotated[str | None, Parameter(help="the cells' values, for marker genes; None leaves markers out")] = None,
-    layer: Annotated[str | None, Parameter(help="key in layers of --data that holds the values; None is X")] = None,
+    layer: Annotated[
+        str | None, Parameter(help="key in layers of --data that holds the values; None is the fit's")
+    ] = None,
 ) -> None:
-    """Add `obs["cluster"]`, a UMAP, the composition and, with `--data`, marker genes to `cells.h5ad` of the run."""
+    """Add clusters, a UMAP, the composition and, with `--data`, marker genes to `cells.h5ad` of the run.
+
+    The clusters are in `obs["cluster"]`, or in `obs["cellwright_cluster"]` where the cells have a column of that name.
+    """
     folder = Run(run)
     with logging_failures(run):
         adata = cells_of(folder)
         schema = Schema.model_validate_json((run / "schema.json").read_text())
+        if layer is None:
+            layer = folder.record.notes.get("open", {}).get("layer")
         values = None if data is None else _values(data, layer, schema, adata)
         use_rep = latent_key(folder.record.model)
-        cluster(adata, options, use_rep=use_rep)
+        key = "cluster" if "cluster" in adata.uns else cluster_key(adata.obs.columns)
+        cluster(adata, options, use_rep=use_rep, key_added=key)
+        folder.note("cluster_key", key)
         embed(adata, use_rep=use_rep)
         by = [field.key for field in (schema.label, schema.batch) if field]
         if by:
-            adata.uns["composition"] = pd.concat([composition(adata.obs, "cluster", key) for key in by])
+            adata.uns["composition"] = pd.concat([composition(adata.obs, key, column) for column in by])
         if values is not None:
-            adata.uns["markers"] = markers(values, adata.obs["cluster"])
+            adata.uns["markers"] = markers(values, adata.obs[key])
         write_cells_of(folder, adata)
-    sizes = adata.obs["cluster"].value_counts()
+    sizes = adata.obs[key].value_counts()
     show(table_of(["cluster", "cells"], [(name, f"{n:,}") for name, n in sizes.items()], right=["cells"]))
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
-from cellwright.cli.inputs import data_named, logging_failures, study_name_of
+from cellwright.cli.inputs import command_line, data_named, logging_failures, study_name_of
 from cellwright.cli.show import show, show_leaderboard
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
@@ -71,6 +71,7 @@ def run_comparison(
                 keys=keys,
                 fit_options=fit_options,
                 preprocessing=preprocessing,
+                command=command_line(),
                 watch=watch,
             )
         page = report(out)

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from cellwright.cli.cells import write_cells_of
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
-from cellwright.cli.inputs import data_named, logging_failures
+from cellwright.cli.inputs import command_line, data_named, logging_failures
 from cellwright.cli.show import show
 from cellwright.core.abilities import Encodes
 from cellwright.core.options import Options
@@ -42,7 +42,7 @@ def command_for(name: str) -> Callable[..., None]:
         with logging_failures(out):
             cells = _cells(data, keys, training, preprocessing)
             model = _fitted(Run(out), name, options, cells, training)
-            _write_cells(Run(out), model, cells)
+            _write_cells(Run(out), model, cells, keys)
         show(_summary(Run(out), cells))
 
     run.__doc__ = f"Train `{name}`: {MODELS[name].summary}."
@@ -66,7 +66,7 @@ def _fitted(run: Run, name: str, options: Options, cells: Prepared, training: Fi
     model = build_with(name, cells.source.schema, options)
     if isinstance(model, Encodes) and _lacks_its_cells(run, model, cells, training):
         return load_run(run.path)
-    fit(model, cells.source, training, split=cells.split, run=run.path, command=f"fit {name}")
+    fit(model, cells.source, training, split=cells.split, run=run.path, command=command_line())
     return model
 
 
@@ -79,10 +79,11 @@ def _lacks_its_cells(run: Run, model: Model, cells: Prepared, training: FitOptio
     return all(getattr(asked, field) == getattr(run.record, field) for field in same)
 
 
-def _write_cells(run: Run, model: Model, cells: Prepared) -> None:
-    """Write `cells.h5ad` where the model encodes, and note what preprocessing did; one process of several does it."""
+def _write_cells(run: Run, model: Model, cells: Prepared, keys: OpenOptions) -> None:
+    """Write `cells.h5ad` where the model encodes, and note where the values are; one process of several does it."""
     if not is_main_process():
         return
+    run.note("open", dict(keys))
     run.note("preprocessing", cells.report)
     if isinstance(model, Encodes):
         adata = reduce(model, cells.source, split=cells.split)
@@ -93,7 +94,7 @@ def _write_cells(run: Run, model: Model, cells: Prepared) -> None:
 def _summary(run: Run, cells: Prepared) -> str:
     record = run.record
     best = record.notes.get("best_epoch")
-    epochs = "" if best is None else f", best epoch {best + 1} of {record.n_epochs}"
+    epochs = "" if best is None else f", {record.n_epochs} epochs, best {best} (counted from 0)"
     size = f"{cells.source.n_obs:,} cells x {cells.source.schema.n_vars:,} features"
     return f"{record.model}: {size} in {record.wall_seconds:.1f} s{epochs} -> {run.path}"
 

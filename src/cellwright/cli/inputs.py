@@ -1,6 +1,8 @@
 """Inputs: the cells that a user names on the command line, and where failures of ours are logged."""
 
 import errno
+import shlex
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,11 @@ class OurFailure(CellwrightError):
     """A failure of ours, not of the input."""
 
     exit_code = 1
+
+
+def command_line() -> str:
+    """The command as it was given, for the run's record."""
+    return shlex.join(["cellwright", *sys.argv[1:]])
 
 
 def data_named(text: str) -> AnnData | Path:

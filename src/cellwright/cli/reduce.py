@@ -30,13 +30,15 @@ def run(
     umap: Annotated[bool, Parameter(help="add a UMAP, for looking")] = False,
     keys: OpenOptions,
 ) -> None:
-    """Write `obsm["X_<model>"]` for the cells of `data`; keys that are not given are those of the run."""
+    """Write `obsm["X_<model>"]` for the cells of `data`; keys and layer that are not given are the run's."""
     name = Run(run).record.model
     with logging_failures(run):
         model = load_run(run)
         cells = data_named(data)
         if isinstance(cells, Path) and out.exists() and out.samefile(cells):
             raise RunError(f"--out must be another file than --data, which stays as it is; both are {out}.")
+        if keys.layer is None:
+            keys = keys.model_copy(update={"layer": Run(run).record.notes.get("open", {}).get("layer")})
         source = open_data(cells, schema=model.schema, **dict(keys))
         check_values(source, model.support, wanted_by=name)
         adata = reduce(model, source)

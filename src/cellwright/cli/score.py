@@ -21,7 +21,7 @@ def run(
     run: Annotated[Path, Parameter(help="a run folder with cells.h5ad")],
     *,
     label_key: Annotated[str, Parameter(help="column of obs with the labels")],
-    cluster_key: Annotated[str, Parameter(help="column of obs with the clusters")] = "cluster",
+    cluster_key: Annotated[str | None, Parameter(help="column of obs with the clusters; None is the run's")] = None,
     metrics: Annotated[
         str, Parameter(help="names from `cellwright list metrics`, separated by commas")
     ] = "ari,nmi,balanced_ari,label_f1,silhouette",
@@ -30,7 +30,7 @@ def run(
     folder = Run(run)
     with logging_failures(run):
         adata, record = cells_of(folder), folder.record
-        if cluster_key == "cluster" and cluster_key not in adata.obs:
+        if cluster_key is None and (cluster_key := record.notes.get("cluster_key", "cluster")) not in adata.obs:
             raise RunError(f"{run} must have clusters to score; it has none. Make them: cellwright cluster {run}")
         table = score(
             adata,

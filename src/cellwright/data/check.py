@@ -5,6 +5,7 @@
 A likelihood on the wrong values trains without complaint and answers wrongly; so these run before the first step.
 """
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from cellwright.core.support import Support
 from cellwright.data.source import Matrix, StoredSource
 from cellwright.errors import UnsuitableValues
 
+LARGEST_LOGARITHM = 50.0  # exp(50) counts are in no cell
 _ROWS_AT_ONCE = 4096
 _NEEDS = {
     Support.real: "finite numbers",
@@ -60,6 +62,24 @@ def check_cells_have_counts(source: StoredSource, wanted_by: str, modality: str 
         raise UnsuitableValues(
             f"{source.stores[modality].where} has {len(empty)} cells without a count ({some}): {wanted_by} needs "
             "cells with a total above zero; filter them, e.g. scanpy.pp.filter_cells(adata, min_counts=1)."
+        )
+
+
+def warn_of_logarithms(source: StoredSource, wanted_by: str) -> None:
+    """Warn where values look like logarithms already and a model is about to take their logarithm.
+
+    That is: not whole, and none above 50, among the first 1,000 cells; counts, and rates such as RPKM, are not.
+    """
+    modality = source.schema.modalities[0]
+    block = source.read(modality, np.arange(min(1000, source.n_obs)))
+    values = block.data if isinstance(block, sparse.csr_matrix) else block
+    if values.size and values.max() <= LARGEST_LOGARITHM and (values != np.floor(values)).any():
+        warnings.warn(
+            f"{source.stores[modality].where} holds values that are not counts (up to {values.max():.3g}) and may be "
+            f"logarithms already; {wanted_by} takes their logarithm again. Give the layer that holds counts, or choose "
+            "transform='none'.",
+            UserWarning,
+            stacklevel=3,
         )
 
 

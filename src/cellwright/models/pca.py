@@ -23,7 +23,7 @@ from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.data.source import Source, in_order
-from cellwright.errors import DataError, OptionError
+from cellwright.errors import DataError
 from cellwright.models.model import Model
 from cellwright.nn import transform as transforms
 from cellwright.nn.transform import Transform, support_of
@@ -37,7 +37,7 @@ BLOCK_ROWS = 1024  # cells made dense at a time
 class PCAOptions(Options):
     """Options of PCA."""
 
-    n_latent: int = Field(30, ge=1, description="number of components")
+    n_latent: int = Field(30, ge=1, description="number of components; at most as many as there are features")
     scale: bool = Field(default=True, description="scale every feature to unit variance on the training cells")
     max_value: float = Field(10.0, gt=0, description="values beyond this many standard deviations are cut, if scaled")
     transform: Transform = Field("log_normalise", description="of the values before centring")
@@ -57,16 +57,13 @@ class PCA(Model, Encodes, Decodes):
     def __init__(self, schema: Schema, options: PCAOptions = PCAOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)
         self.options: PCAOptions = options
-        if options.n_latent > schema.n_vars:
-            raise OptionError(
-                f"n_latent of PCA must not exceed the number of features, {schema.n_vars}; it is {options.n_latent}."
-            )
+        self.n_latent = min(options.n_latent, schema.n_vars)  # a protein panel may have ten features
         self.register_buffer("centre", torch.zeros(schema.n_vars))
         self.register_buffer("spread", torch.ones(schema.n_vars))
         self.register_buffer(
             "offset", torch.zeros(schema.n_vars)
         )  # mean of the standardised values: cutting moves it off zero
-        self.register_buffer("components", torch.zeros(schema.n_vars, options.n_latent))
+        self.register_buffer("components", torch.zeros(schema.n_vars, self.n_latent))
         self.register_buffer("residual_variance", torch.ones(()))
 
     @property
@@ -100,9 +97,9 @@ class PCA(Model, Encodes, Decodes):
 
     @torch.no_grad()
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        if len(rows) <= self.options.n_latent:
+        if len(rows) <= self.n_latent:
             raise DataError(
-                f"PCA with {self.options.n_latent} components must have more training cells than that; it has "
+                f"PCA with {self.n_latent} components must have more training cells than that; it has "
                 f"{len(rows)}. Use a smaller n_latent."
             )
         blocks = _Blocks(source, rows, self.components.device)
@@ -117,12 +114,12 @@ class PCA(Model, Encodes, Decodes):
         self.offset.copy_(mean)
         explained, components = self._leading(blocks, rng)
         self.components.copy_(components)
-        left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.options.n_latent)
+        left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.n_latent)
         self.residual_variance.fill_(max(left, 1e-12))
 
     def _leading(self, blocks: "_Blocks", rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The largest eigenvalues of the covariance and their eigenvectors, whose largest loading is made positive."""
-        n_vars, k = self.schema.n_vars, self.options.n_latent
+        n_vars, k = self.schema.n_vars, self.n_latent
         basis = torch.eye(n_vars)
         if n_vars > EXACT_N_VARS:
             basis = torch.from_numpy(rng.standard_normal((n_vars, k + OVERSAMPLING)).astype(np.float32))

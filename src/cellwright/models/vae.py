@@ -7,7 +7,7 @@ from 0 during the first epochs, because at full weight from the first step it em
 has learned to use it.
 Differs from [Lopez18]: the library size is observed, not inferred.
 
-References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI.
+References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI; [Kingma15] Adam.
 """
 
 from dataclasses import dataclass, replace
@@ -64,7 +64,7 @@ class VAE(Model, Encodes, Decodes):
     """Encodes a cell as a Gaussian over z; decodes z and the batch as a distribution over its features."""
 
     reads = frozenset({"views", "batch", "covariates"})
-    citations = ("Kingma14", "Lopez18", "Kingma15")
+    citations = ("Kingma14", "Higgins17", "Lopez18", "Kingma15")
 
     def __init__(self, schema: Schema, options: VAEOptions = VAEOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)

@@ -57,6 +57,7 @@ class Study:
     arms: list[Arm]
     fit_options: FitOptions
     cells: Callable[[int], Prepared]  # by seed
+    provenance: dict[str, Any]  # the command, and where in the data what is
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,14 @@ def compare(
     fit_options: FitOptions = FitOptions(),  # noqa: B008  frozen
     preprocessing: PreprocessOptions | None = None,
     name: str | None = None,
+    command: str = "compare",
     watch: Callable[[Outcome], None] = lambda outcome: None,
 ) -> pd.DataFrame:
     """Run the comparison into the study folder `out` and return its leaderboard.
 
-    `data` is what `open_data` takes; `name` is what tables call it. Raises what concerns all models alike (data,
-    keys); what concerns one model is a row with the status `failed` and the reason.
+    `data` is what `open_data` takes; `name` is what tables call it; `command` is what the runs say made them. Raises
+    what concerns all models alike (data, keys); what concerns one model is a row with the status `failed` and the
+    reason.
     """
     arms = with_baselines([Arm.parse(text) for text in options.models])
     _refuse_repeated(arms)
@@ -95,7 +98,7 @@ def compare(
     def cells(seed: int) -> Prepared:
         return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
 
-    study = Study(Path(out), name or _name_of(data), arms, fit_options, cells)
+    study = Study(Path(out), name or _name_of(data), arms, fit_options, cells, {"command": command, "open": dict(keys)})
     _write_plan(study, {"compare": options, "open": keys, "fit": fit_options, "preprocess": preprocessing})
     outcomes: list[Outcome] = []
     for seed in range(options.seeds):
@@ -118,6 +121,7 @@ def run_arm(study: Study, arm: Arm, seed: int, cells: Prepared) -> Outcome:
         run.note("label_key", cells.source.schema.label.key if cells.source.schema.label else None)
         run.note("batch_key", cells.source.schema.batch.key if cells.source.schema.batch else None)
         run.note("preprocessing", cells.report)
+        run.note("open", study.provenance["open"])
         evaluate(run, model, cells, seed=seed, for_looking=seed == 0)
         run.finish()
     except (Interrupted, RunError):
@@ -166,7 +170,15 @@ def _fitted(study: Study, arm: Arm, seed: int, cells: Prepared, run: Run) -> Mod
         return load_run(run.path)
     model = build_with(arm.model, cells.source.schema, arm.options())
     options = study.fit_options.model_copy(update={"seed": seed})
-    fit(model, cells.source, options, split=cells.split, run=run.path, command="compare", progress=False)
+    fit(
+        model,
+        cells.source,
+        options,
+        split=cells.split,
+        run=run.path,
+        command=study.provenance["command"],
+        progress=False,
+    )
     return model
 
 
@@ -204,18 +216,33 @@ def _name_of(data: Any) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
 
 
+def _refuse_another_plan(study: Study, plan: dict[str, Any], there: dict[str, Any]) -> None:
+    if there.get("data") != study.name:
+        raise RunError(
+            f"{study.folder} must be a study of {study.name!r}; it is one of {there.get('data')!r}. "
+            "Give another folder."
+        )
+    free = {("compare", "models"), ("compare", "seeds"), ("fit", "checkpoint_seconds")}
+    for part in ("open", "preprocess", "fit", "compare"):
+        ours, theirs = plan.get(part, {}), there.get(part, {})
+        for key in ours.keys() | theirs.keys():
+            if (part, key) not in free and ours.get(key) != theirs.get(key):
+                raise RunError(
+                    f"{study.folder} holds a study with another {key}: {theirs.get(key)!r}, now {ours.get(key)!r}; "
+                    "results of two studies do not go into one table. Give another folder."
+                )
+
+
 def _write_plan(study: Study, tables: dict[str, Options | None]) -> None:
-    """`study.toml`: the plan as it is now. A folder with other files, or with a study of other data, is refused."""
+    """`study.toml`: the plan. Models and seeds may be added; a folder with another study or other files is refused."""
     plan = {"data": study.name} | {
         name: {key: value for key, value in options.model_dump(mode="json").items() if value is not None}
         for name, options in tables.items()
         if options is not None
     }
     path = study.folder / "study.toml"
-    if path.exists() and (there := tomllib.loads(path.read_text()).get("data")) != study.name:
-        raise RunError(
-            f"{study.folder} must be a study of {study.name!r}; it is one of {there!r}. Give another folder."
-        )
+    if path.exists():
+        _refuse_another_plan(study, plan, tomllib.loads(path.read_text()))
     if study.folder.is_dir() and not path.exists() and any(study.folder.iterdir()):
         raise RunError(
             f"{study.folder} must be a new or an empty folder, or a study; it holds other files. Give another."

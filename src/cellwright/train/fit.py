@@ -20,12 +20,13 @@ from cellwright.core.noise import NoiseKey
 from cellwright.core.objective import Step
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
-from cellwright.data.check import check_cells_have_counts, check_values
+from cellwright.data.check import check_cells_have_counts, check_values, warn_of_logarithms
 from cellwright.data.open import open_data
 from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split, random_split
 from cellwright.errors import CellwrightError, DataError, SchemaMismatch
+from cellwright.models import name_of
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.train.checkpoint import Checkpoint, Place, Saved
@@ -63,6 +64,8 @@ def fit(
     source = data if isinstance(data, StoredSource) else open_data(data, schema=model.schema)
     _check_schema(model, source)
     check_values(source, model.support, wanted_by=type(model).__name__)
+    if model.support is Support.non_negative:
+        warn_of_logarithms(source, wanted_by=name_of(model))
     if model.support is Support.counts:
         check_cells_have_counts(source, wanted_by=type(model).__name__)
     split = split or random_split(source.n_obs, validation=options.validation, seed=options.seed)

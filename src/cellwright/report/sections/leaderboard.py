@@ -14,6 +14,8 @@ from cellwright.report.text import MISSING, counted, duration, listed, number, s
 def context(contents: Contents) -> Context | None:
     """One block per data set; a block has a view for all cells and one for held-out cells, where both were scored."""
     blocks: dict[str, list[Context]] = {}
+    if not contents.is_study and contents.leaderboard["mean"].isna().all():
+        return None  # a run that nobody has scored yet
     for standing in standings(contents.leaderboard):
         blocks.setdefault(standing.data, []).append(_view(standing))
     return {"blocks": blocks, "name_data": len(blocks) > 1} if blocks else None
