@@ -21,7 +21,7 @@ from cellwright.core.support import Support
 from cellwright.errors import OptionError
 from cellwright.likelihoods import LIKELIHOODS, AnyLikelihood, NegativeBinomial
 
-NOT_LIKELIHOODS = {"__init__", "head", "fused", "special"}
+NOT_LIKELIHOODS = {"__init__", "head", "fused", "compiled", "special"}
 
 
 def _layer(layer, h):

@@ -12,15 +12,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 from torch import Tensor
-from torch.nn import functional
+
+from cellwright.core.sparse_product import sparse_product
 
 
 @dataclass(frozen=True, eq=False)
 class SparseRows:
     """Rows of a cells x features matrix: CSR, or dense where the data are (proteins, bulk, embeddings).
 
-    `values (nnz,)`, `columns (nnz,)`, `starts (n_obs + 1,)`; a dense block has `values (n_obs, n_vars)` and no
-    `columns`.
+    `values (nnz,)` float32, `columns (nnz,)` int32, `starts (n_obs + 1,)` int64; a dense block has
+    `values (n_obs, n_vars)` and no `columns`.
     """
 
     values: Tensor
@@ -34,7 +35,7 @@ class SparseRows:
         if isinstance(matrix, np.ndarray):
             return cls(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32)), None, None, matrix.shape[1])
         values = torch.from_numpy(matrix.data.astype(np.float32, copy=False))
-        columns = torch.from_numpy(matrix.indices.astype(np.int64, copy=False))
+        columns = torch.from_numpy(matrix.indices.astype(np.int32, copy=False))
         starts = torch.from_numpy(matrix.indptr.astype(np.int64, copy=False))
         return cls(values, columns, starts, matrix.shape[1])
 
@@ -103,9 +104,7 @@ class SparseRows:
         """`self @ weight`, differentiable in the weight."""
         if self.columns is None or self.starts is None:
             return self.values @ weight
-        return functional.embedding_bag(
-            self.columns, weight, self.starts, mode="sum", per_sample_weights=self.values, include_last_offset=True
-        )
+        return sparse_product(self.values, self.columns, self.starts, weight)
 
     def to(self, device: torch.device) -> "SparseRows":
         """The same rows on another device."""
@@ -144,7 +143,9 @@ class Minibatch:
         return self.x.sum_rows()[:, None]
 
     def to(self, device: torch.device) -> "Minibatch":
-        """The same cells on another device."""
+        """The same cells on that device."""
+        if self.rows.device == device:
+            return self
         moved = {name: rows.to(device) for name, rows in self.views.items()}
         tensors = {
             f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self) if f.name != "views"

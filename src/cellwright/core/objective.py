@@ -53,9 +53,18 @@ class Loss:
         """The weighted sum of the terms, per cell."""
         return torch.stack([self.weights.get(name, 1.0) * term for name, term in self.terms.items()]).sum(dim=0)
 
+    def means(self, weight: Float[Tensor, " n_obs"]) -> Float[Tensor, " n_terms"]:
+        """The mean of each term over cells, each counted with its `weight`; in the order of `terms`."""
+        share = weight / weight.sum()
+        return (torch.stack(list(self.terms.values())) * share).sum(dim=1)
+
     def total(self, weight: Float[Tensor, " n_obs"]) -> Float[Tensor, ""]:
-        """The mean over cells, each counted with its `weight`."""
-        return (self.per_cell * weight).sum() / weight.sum()
+        """The weighted sum of the means: what is minimised."""
+        return self.total_of(self.means(weight))
+
+    def total_of(self, means: Float[Tensor, " n_terms"]) -> Float[Tensor, ""]:
+        """The weighted sum of what `means` gave."""
+        return (means * means.new_tensor([self.weights.get(name, 1.0) for name in self.terms])).sum()
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,12 +19,15 @@ References: [Lopez18] scVI, for the softmax times library; [Hilbe11] for the par
 import math
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
+from cellwright.kernels import negative_binomial as kernels
+from cellwright.likelihoods.compiled import Features, compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
 from cellwright.likelihoods.special import log_gap, stirling_error, stirling_error_slope
@@ -63,12 +66,22 @@ class NegativeBinomialHead(Head):
         library: Float[Tensor, "n_obs 1"],
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
-        return negative_binomial_log_prob(x, log_mean_of(self.share(h), library), self.log_theta.exp(), where)
+        theta = self.log_theta.exp()
+        if is_compiled(x, h, where):
+            return compiled_log_prob(kernels.log_prob, x, h, library, [self.share], features_of(theta))
+        return negative_binomial_log_prob(x, log_mean_of(self.share(h), library), theta, where)
 
     def sample(
         self, h: Float[Tensor, "n_obs n_hidden"], library: Float[Tensor, "n_obs 1"], generator: Generator
     ) -> Float[Tensor, "n_obs n_vars"]:
         return sample_negative_binomial(self.mean(h, library), self.log_theta.exp(), generator)
+
+
+def features_of(theta: Float[Tensor, " n_vars"]) -> Features:
+    """Theta, and what is tabulated of it for small counts."""
+    table = np.empty((len(theta), 2 * kernels.TABULATED), np.float32)
+    kernels.tabulate(theta.detach().numpy(), table)
+    return Features((theta,), (table,))
 
 
 def negative_binomial_log_prob(

@@ -19,6 +19,8 @@ from torch import Generator, Tensor, nn
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
+from cellwright.kernels import poisson as kernels
+from cellwright.likelihoods.compiled import compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
 from cellwright.likelihoods.special import log_gap, stirling_error
@@ -56,6 +58,8 @@ class PoissonHead(Head):
         library: Float[Tensor, "n_obs 1"],
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
+        if is_compiled(x, h, where):
+            return compiled_log_prob(kernels.log_prob, x, h, library, [self.share])
         return poisson_log_prob(x, log_mean_of(self.share(h), library), where)
 
     @torch.no_grad()

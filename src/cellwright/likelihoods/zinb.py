@@ -18,9 +18,11 @@ from torch.nn import functional
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
+from cellwright.kernels import zinb as kernels
+from cellwright.likelihoods.compiled import compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
-from cellwright.likelihoods.negative_binomial import nb_at_value, nb_at_zero, sample_negative_binomial
+from cellwright.likelihoods.negative_binomial import features_of, nb_at_value, nb_at_zero, sample_negative_binomial
 
 
 class ZINB(Likelihood):
@@ -57,8 +59,12 @@ class ZINBHead(Head):
         library: Float[Tensor, "n_obs 1"],
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
+        theta = self.log_theta.exp()
+        if is_compiled(x, h, where):
+            layers = [self.share, self.dropout_logits]
+            return compiled_log_prob(kernels.log_prob, x, h, library, layers, features_of(theta))
         log_mean = log_mean_of(self.share(h), library)
-        return zinb_log_prob(x, log_mean, self.log_theta.exp(), self.dropout_logits(h), where)
+        return zinb_log_prob(x, log_mean, theta, self.dropout_logits(h), where)
 
     @torch.no_grad()
     def sample(

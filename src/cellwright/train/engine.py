@@ -6,17 +6,19 @@ Minibatch, Objective -> wrapped module (precision, gradient averaging) -> backwa
 import math
 import os
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from cellwright.core.minibatch import Minibatch
-from cellwright.core.objective import Loss, Objective, Step
+from cellwright.core.objective import Objective, Step
 from cellwright.errors import OptionError, TrainingDiverged
 from cellwright.models.model import Model
 from cellwright.train.options import FitOptions
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class _Work:
@@ -28,6 +30,7 @@ class _Work:
 
     def __init__(self, number: int, minibatch: Minibatch, step: Step) -> None:
         self.number, self.minibatch, self.step = number, minibatch, step
+        self.terms: tuple[str, ...] = ()  # the names of the loss terms, once they are known
 
 
 class _Losses(nn.Module):
@@ -38,17 +41,17 @@ class _Losses(nn.Module):
         self.model = model
         self.objectives = objectives
 
-    def forward(self, work: "tuple[_Work]") -> tuple[Tensor, dict[str, Tensor]]:
-        (piece,) = work
-        loss = self.objectives[piece.number].loss(piece.minibatch, piece.step)
-        total = loss.total(piece.minibatch.weight)
-        return total, _means(loss, piece.minibatch.weight)
+    def forward(self, work: _Work) -> tuple[Tensor, Tensor]:
+        loss = self.objectives[work.number].loss(work.minibatch, work.step)
+        means = loss.means(work.minibatch.weight)
+        work.terms = tuple(loss.terms)
+        return loss.total_of(means), means
 
 
 class Engine:
     """The objectives of one stage, set up on the devices."""
 
-    def __init__(self, fabric: Fabric, model: Model, objectives: Sequence[Objective], options: FitOptions) -> None:
+    def __init__(self, fabric: "Fabric", model: Model, objectives: Sequence[Objective], options: FitOptions) -> None:
         self.fabric = fabric
         self.objectives = objectives
         self.clip = options.gradient_clip
@@ -62,12 +65,12 @@ class Engine:
             if index % objective.every:
                 continue
             optimiser.zero_grad()
-            total, parts = self.losses((_Work(number, minibatch, step),))
-            terms |= self._named(objective, parts, total)
+            total, means = self.losses(work := _Work(number, minibatch, step))
+            terms |= self._named(objective, work.terms, means, total)
             self._refuse_divergence(terms, f"in epoch {step.epoch}, step {index}")
             self.fabric.backward(total)
             if self.clip is not None:
-                self.fabric.clip_gradients(self.losses, optimiser, max_norm=self.clip, error_if_nonfinite=False)
+                clip_gradients(list(objective.trains.parameters()), self.clip)
             optimiser.step()
         return terms
 
@@ -75,14 +78,16 @@ class Engine:
         """The mean of each loss term, without a step."""
         terms: dict[str, float] = {}
         for number, objective in enumerate(self.objectives):
-            total, parts = self.losses((_Work(number, minibatch, step),))
-            terms |= self._named(objective, parts, total)
+            total, means = self.losses(work := _Work(number, minibatch, step))
+            terms |= self._named(objective, work.terms, means, total)
         self._refuse_divergence(terms, "on the validation cells")
         return terms
 
-    def _named(self, objective: Objective, parts: dict[str, Tensor], total: Tensor) -> dict[str, float]:
+    def _named(self, objective: Objective, terms: Sequence[str], means: Tensor, total: Tensor) -> dict[str, float]:
         """Terms and total by name: `kl`, `loss`; of several objectives `critic/loss`, and the first one's as `loss`."""
-        values = {name: float(value) for name, value in {**parts, "loss": total.detach()}.items()}
+        # one transfer from the device for all of them
+        numbers = torch.cat([means.detach(), total.detach()[None]]).tolist()
+        values = dict(zip((*terms, "loss"), numbers, strict=True))
         if len(self.objectives) == 1:
             return values
         first = {"loss": values["loss"]} if objective is self.objectives[0] else {}
@@ -102,8 +107,11 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
-def make_fabric(options: FitOptions) -> Fabric:
+def make_fabric(options: FitOptions) -> "Fabric":
     """Fabric for the chosen device, precision and number of devices, launched."""
+    # brings all of torch.compile along, four seconds of CPU; what has no stages to train, such as PCA, does without
+    from lightning_fabric import Fabric
+
     # mps is not chosen by itself: NaN losses that the CPU does not have are reported for it
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -123,5 +131,12 @@ def _adam(objective: Objective) -> torch.optim.Optimizer:
     )
 
 
-def _means(loss: Loss, weight: Tensor) -> dict[str, Tensor]:
-    return {name: (term.detach() * weight).sum() / weight.sum() for name, term in loss.terms.items()}
+def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
+    """Scale all gradients by one factor if their common norm exceeds `max_norm`.
+
+    torch's own scales always, by 1 where nothing is to be done: one more pass over every gradient and step.
+    """
+    gradients = [parameter.grad.view(-1) for parameter in parameters if parameter.grad is not None]
+    norm = math.sqrt(float(torch.stack([gradient.dot(gradient) for gradient in gradients]).sum()))
+    if norm > max_norm:
+        torch._foreach_mul_(gradients, max_norm / (norm + 1e-6))

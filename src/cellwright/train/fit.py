@@ -9,11 +9,10 @@ One loop for networks and baselines: a GAN has two objectives, a baseline has no
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from cellwright.core.noise import NoiseKey
@@ -36,9 +35,12 @@ from cellwright.train.history import History, Sums
 from cellwright.train.interrupt import Interrupted, Interruption, watching_for_interruption
 from cellwright.train.options import FitOptions
 from cellwright.train.progress import FitProgress
-from cellwright.train.random_state import draw_weights, own_random_state
+from cellwright.train.random_state import draw_weights, own_random_state, seed_device
 from cellwright.train.saved import begin_run, finish_run
 from cellwright.train.stopping import EarlyStopping
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def fit(
@@ -132,7 +134,7 @@ class _Fit:
         return self.history
 
     def _stage(
-        self, fabric: Fabric, engine: Engine, stage: int, saved: Saved | None, interruption: Interruption
+        self, fabric: "Fabric", engine: Engine, stage: int, saved: Saved | None, interruption: Interruption
     ) -> None:
         """All epochs of one stage; ends with the best weights on validation, or with the last where there is none."""
         place, best = self._resume(engine, stage, saved)
@@ -160,7 +162,7 @@ class _Fit:
 
     def _epoch(
         self,
-        fabric: Fabric,
+        fabric: "Fabric",
         engine: Engine,
         place: Place,
         best: dict[str, Tensor],
@@ -178,7 +180,7 @@ class _Fit:
             if index < place.index:
                 continue  # done before the fit was interrupted
             noise = NoiseKey(seed, place.epoch, index)
-            torch.manual_seed(hash((noise.seed, noise.epoch, index, rank)) % 2**63)  # of the dropout
+            seed_device(fabric.device, hash((noise.seed, noise.epoch, index, rank)) % 2**63)  # of the dropout
             terms = engine.step(minibatch.to(fabric.device), Step(place.epoch, noise), index)
             sums.add(terms, float(minibatch.weight.sum()))
             bar.step(place.epoch, int(sums.weight))
@@ -189,7 +191,7 @@ class _Fit:
         return sums.means
 
     @torch.no_grad()
-    def _validate(self, fabric: Fabric, engine: Engine) -> dict[str, float]:
+    def _validate(self, fabric: "Fabric", engine: Engine) -> dict[str, float]:
         """The mean of each loss term over the validation rows, the same noise in every epoch."""
         self.model.eval()
         sums = Sums()
@@ -248,7 +250,7 @@ def training_plan(source: StoredSource, options: FitOptions, block_rows: int) ->
         raise DataError(
             f"balance={options.balance!r} must have classes; the data were opened without a {key}. Give {key}."
         )
-    return ClassBalanced(codes)
+    return ClassBalanced(codes, block_rows)
 
 
 def _check_schema(model: Model, source: StoredSource) -> None:

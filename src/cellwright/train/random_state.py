@@ -16,6 +16,17 @@ def own_random_state(seed: int) -> Iterator[None]:
         yield
 
 
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed what draws dropout on this device, and nothing else.
+
+    `torch.manual_seed` also notes the whole stack for each device that is not there yet, at every call.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def draw_weights(model: Model) -> None:
     """Give an untrained model the initial weights that the generator's state implies, whenever it was constructed."""
     fresh = type(model)(model.schema, model.options)

@@ -1,0 +1,49 @@
+"""Noise keyed by row: the hash of core/noise.py and its normal numbers, without a tensor per operation.
+
+key x row x column -> 64-bit hash -> uniform in (0, 1) or standard normal
+"""
+
+import math
+
+import numpy as np
+
+from cellwright.kernels.compiled import inlined, kernel
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_30, _27, _31, _40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
+
+
+@inlined
+def _mix(z: np.uint64) -> np.uint64:
+    z = (z ^ (z >> _30)) * _MIX_1
+    z = (z ^ (z >> _27)) * _MIX_2
+    return z ^ (z >> _31)
+
+
+@inlined
+def _uniform(of_row: np.uint64, column: int) -> np.float32:
+    bits = _mix(of_row + np.uint64(column) * _GOLDEN) >> _40
+    return (np.float32(bits) + np.float32(0.5)) * np.float32(2.0**-24)
+
+
+@kernel
+def uniform_at(key: np.uint64, rows: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+    """out[s] in (0, 1) of the entry (rows[s], columns[s])."""
+    for s in range(rows.shape[0]):
+        out[s] = _uniform(_mix(np.uint64(rows[s]) * _GOLDEN + key), columns[s])
+
+
+@kernel
+def normal(key: np.uint64, rows: np.ndarray, out: np.ndarray) -> None:
+    """out (n_obs, width): standard normal numbers, by Box and Muller from two uniforms."""
+    width = out.shape[1]
+    half = (width + 1) // 2
+    for i in range(rows.shape[0]):
+        of_row = _mix(np.uint64(rows[i]) * _GOLDEN + key)
+        for k in range(half):
+            radius = math.sqrt(np.float32(-2) * np.float32(math.log(_uniform(of_row, k))))
+            angle = np.float32(2 * math.pi) * _uniform(of_row, half + k)
+            out[i, k] = radius * math.cos(angle)
+            if half + k < width:
+                out[i, half + k] = radius * math.sin(angle)

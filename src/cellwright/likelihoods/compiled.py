@@ -1,0 +1,154 @@
+"""Compiled: the products of a head and its density in one pass, by the kernels, on a CPU.
+
+    h (n_obs, n_hidden) -linear-> logits, a block of rows at a time -kernel-> log p(x) (n_obs,) and what backward needs
+
+The kernel puts derivatives in the place of a block of logits while it is in the cache; backward is products alone.
+In mixed precision the products are bfloat16; everything between them is float32.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from cellwright.core.minibatch import SparseRows
+from cellwright.kernels.compiled import backend
+
+# logits of a block: so many stay in the cache between the product and the kernel
+_BLOCK_ENTRIES = 2**18
+_MIN_BLOCK_ROWS = 128
+# entries from which a further thread saves more than it costs to wake
+_ENTRIES_PER_THREAD = 2**17
+
+Kernel = Callable[..., None]  # see kernels/negative_binomial.py
+
+
+class Features(NamedTuple):
+    """What a density has per feature: parameters that it is differentiated in, and a table made of them."""
+
+    parameters: tuple[Tensor, ...] = ()
+    table: tuple[np.ndarray, ...] = ()
+
+
+def is_compiled(x: SparseRows, h: Tensor, where: Bool[Tensor, "n_obs n_vars"] | None) -> bool:
+    """Whether the kernels can evaluate this: sparse float32 rows on a CPU, over all features."""
+    plain = x.is_dense or where is not None or x.values.dtype != torch.float32 or x.values.device.type != "cpu"
+    return not plain and h.dtype in (torch.float32, torch.bfloat16) and backend() == "numba"
+
+
+def compiled_log_prob(
+    kernel: Kernel,
+    x: SparseRows,
+    h: Float[Tensor, "n_obs n_hidden"],
+    library: Float[Tensor, "n_obs 1"],
+    layers: Sequence[nn.Linear],
+    features: Features = Features(),  # noqa: B008  frozen
+) -> Float[Tensor, " n_obs"]:
+    """Sum log p(x | h) over features, per cell; differentiable once, in h, the layers and the features' parameters."""
+    mixed = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    head = _Head(kernel, x, library, features, torch.bfloat16 if mixed else torch.float32)
+    weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+    log_prob: Tensor = _LogProb.apply(head, len(layers), h, *weights, *biases, *features.parameters)
+    return log_prob
+
+
+class _LogProb(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, head: "_Head", n_layers: int, h: Tensor, *tensors: Tensor) -> Tensor:
+        weights, vectors = tensors[:n_layers], tensors[n_layers:]  # the vectors are biases, then features' parameters
+        with torch.autocast("cpu", enabled=False):
+            operands = [tensor.to(head.dtype) for tensor in (h, *weights)]
+            total, slopes, sums = head.evaluate(operands, vectors, keeps_slopes=any(ctx.needs_input_grad))
+        ctx.head, ctx.n_layers, ctx.sums, ctx.dtype = head, n_layers, sums, h.dtype
+        ctx.save_for_backward(*operands, *slopes, *vectors)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # the kept derivatives are constants to autograd
+            raise NotImplementedError(
+                "a compiled log_prob must be differentiated once only; it got create_graph=True. Write a density that "
+                "is differentiated twice with plain torch operations."
+            )
+        n, saved = ctx.n_layers, ctx.saved_tensors
+        operands, slopes, vectors = saved[: n + 1], saved[n + 1 : 2 * n + 1], saved[2 * n + 1 :]
+        h, weights, column = operands[0], operands[1:], grad[:, None]
+        if bool((grad == grad[0]).all()):
+            sums = [grad[0] * summed for summed in ctx.sums]
+        else:  # cells count differently: the sums over cells were taken for equal ones
+            sums = ctx.head.evaluate(operands, vectors, cell_weight=grad.contiguous(), keeps_slopes=True)[2]
+        scaled = (h * column).to(h.dtype)
+        by_weight = [(slope.T @ scaled).to(torch.float32) for slope in slopes]
+        by_h = sum(slope @ weight for slope, weight in zip(slopes, weights, strict=True)) * column
+        return None, None, by_h.to(ctx.dtype), *by_weight, *sums
+
+
+class _Head:
+    """What the kernel reads of one minibatch, and how its rows are cut into blocks and threads."""
+
+    def __init__(self, kernel: Kernel, x: SparseRows, library: Tensor, features: Features, dtype: torch.dtype) -> None:
+        assert x.columns is not None
+        assert x.starts is not None
+        self.kernel, self.table, self.dtype = kernel, features.table, dtype
+        self.values, self.columns, self.starts = x.values.numpy(), x.columns.numpy(), x.starts.numpy()
+        self.library = library.detach().reshape(-1).numpy()
+        self.n_obs, self.n_vars = x.n_obs, x.n_vars
+
+    def evaluate(
+        self,
+        operands: Sequence[Tensor],
+        vectors: Sequence[Tensor],
+        *,
+        cell_weight: Tensor | None = None,
+        keeps_slopes: bool,
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Log p per cell; derivatives by logit, one matrix a layer; the sums by each vector, cells weighted."""
+        h, *weights = operands
+        total = torch.empty(self.n_obs)
+        weight_of_cell = torch.ones(self.n_obs) if cell_weight is None else cell_weight
+        n_threads = max(1, min(torch.get_num_threads(), self.n_obs * self.n_vars // _ENTRIES_PER_THREAD))
+        block = min(self.n_obs, max(_MIN_BLOCK_ROWS, _BLOCK_ENTRIES // self.n_vars) * n_threads)
+        slopes = [torch.empty(self.n_obs if keeps_slopes else block, self.n_vars, dtype=self.dtype) for _ in weights]
+        sums = torch.zeros(n_threads, len(vectors), self.n_vars)
+        inputs = [vector.numpy() for vector in vectors]
+        for first in range(0, self.n_obs, block):
+            rows = slice(first, min(first + block, self.n_obs))
+            logits = [slope[rows] if keeps_slopes else slope[: rows.stop - rows.start] for slope in slopes]
+            for matrix, weight in zip(logits, weights, strict=True):
+                torch.mm(h[rows], weight.T, out=matrix)
+            bounds = np.linspace(rows.start, rows.stop, n_threads + 1).astype(int)
+
+            def part(thread: int, bounds: np.ndarray = bounds, logits: list[Tensor] = logits) -> None:
+                own = slice(bounds[thread], bounds[thread + 1])
+                within = [_bits(matrix[own.start - bounds[0] : own.stop - bounds[0]]) for matrix in logits]
+                cells = self.library[own], weight_of_cell.numpy()[own]
+                starts, by_vector = self.starts[own.start : own.stop + 1], sums[thread].numpy()
+                self.kernel(
+                    *(self.values, self.columns, starts, *cells, *within, *inputs, *self.table),
+                    *(*(within if keeps_slopes else [m[:, :0] for m in within]), *by_vector, total.numpy()[own]),
+                )
+
+            _in_threads(part, n_threads)
+        return total, slopes if keeps_slopes else [], list(sums.sum(dim=0))
+
+
+def _bits(matrix: Tensor) -> np.ndarray:
+    """The memory of a matrix as the kernels take it."""
+    return matrix.view(torch.uint16).numpy() if matrix.dtype == torch.bfloat16 else matrix.numpy()
+
+
+def _in_threads(function: Callable[[int], None], n_threads: int) -> None:
+    if n_threads == 1:
+        function(0)
+    else:
+        list(_threads().map(function, range(n_threads)))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="cellwright-kernel")
