@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 
-.PHONY: demo test test-all browser-test lint types imports check pins clean
+.PHONY: demo test test-all browser-test benchmarks lint types imports check pins clean
 
 demo: .venv/ready
 	$(BIN)/cellwright demo
@@ -16,6 +16,11 @@ test-all: .venv/ready
 
 browser-test: .venv/ready
 	$(BIN)/python -m pytest tests/browser -m browser
+
+# Beside the peer, in an environment of its own that the first run makes; hours. benchmarks/README.md has the quick ones.
+benchmarks: .venv/ready
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/inference.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

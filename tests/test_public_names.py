@@ -25,6 +25,8 @@ PUBLIC = [
     "compare",
     "CompareOptions",
     "composition",
+    "convert",
+    "ConvertOptions",
     "DataError",
     "DataFileError",
     "embed",

@@ -26,6 +26,8 @@ _WHERE = {
     "preprocess": "data.preprocess",
     "SimulateOptions": "data.simulate",
     "simulate": "data.simulate",
+    "ConvertOptions": "data.convert",
+    "convert": "data.convert",
     "CATALOGUE": "data.catalogue",
     "load": "data.catalogue",
     # models

@@ -49,6 +49,7 @@ class RunRecord:
     data: dict[str, Any]  # fingerprint
     versions: dict[str, str] = field(default_factory=dict)
     device: str = ""
+    kernels: str = ""  # numba (compiled) or torch: what evaluates likelihoods and sparse layers on a CPU
     status: Status = "running"
     reason: str = ""  # why it failed
     started: str = ""  # UTC, ISO 8601

@@ -10,7 +10,8 @@ from cellwright.train.engine import Engine
 
 pytestmark = pytest.mark.usefixtures("without_umap")
 QUICK = ["--max-epochs", "2", "--seeds", "1", "--label-key", "label"]
-ARMS = ["--models", "vae:n_latent=3,pca:n_latent=3"]
+BASELINES = "pca:n_latent=3,pca_unscaled:n_latent=3"
+ARMS = ["--models", f"vae:n_latent=3,{BASELINES}"]
 
 
 def test_a_comparison_prints_its_leaderboard_and_its_page(cellwright, cells, tmp_path):
@@ -27,12 +28,14 @@ def test_a_comparison_prints_its_leaderboard_and_its_page(cellwright, cells, tmp
 def test_progress_is_a_line_per_run_on_standard_error(cellwright, cells, tmp_path):
     command = ["compare", cells, "--out", tmp_path / "study", *QUICK, *ARMS]
     lines = cellwright(*command).err.splitlines()
-    assert [line.rsplit(":", 1)[0] for line in lines] == ["vae n_latent=3 seed 0", "pca n_latent=3 seed 0"]
-    assert [line.rsplit(": ", 1)[1] for line in cellwright(*command).err.splitlines()] == ["found finished"] * 2
+    assert [line.rsplit(":", 1)[0] for line in lines] == [
+        f"{name} n_latent=3 seed 0" for name in ("vae", "pca", "pca_unscaled")
+    ]
+    assert [line.rsplit(": ", 1)[1] for line in cellwright(*command).err.splitlines()] == ["found finished"] * 3
 
 
 def test_a_model_that_fails_is_a_row_and_the_others_count(cellwright, cells, tmp_path):
-    tokens = ["--models", "vae:learning_rate=1e30,pca:n_latent=3", "--batch-size", "32"]
+    tokens = ["--models", f"vae:learning_rate=1e30,{BASELINES}", "--batch-size", "32"]
     ended = cellwright("compare", cells, "--out", tmp_path / "study", *QUICK, *tokens)
     assert ended.code == 0
     assert "vae learning_rate=1e+30 failed: training diverged" in ended.out
@@ -44,12 +47,12 @@ def test_a_comparison_in_which_every_model_fails_ends_with_2(cellwright, simulat
     bad.write_h5ad(tmp_path / "bad.h5ad")
     ended = cellwright("compare", tmp_path / "bad.h5ad", "--out", tmp_path / "study", *QUICK, *ARMS)
     assert ended.code == 2
-    assert ended.err.splitlines()[-1].startswith("cellwright: no model could be fitted: all 2 runs failed")
+    assert ended.err.splitlines()[-1].startswith("cellwright: no model could be fitted: all 3 runs failed")
     assert "Traceback" not in ended.err
 
 
 def test_an_interrupted_comparison_ends_with_130_and_continues_where_it_was(cellwright, cells, tmp_path, monkeypatch):
-    command = ["compare", cells, "--out", tmp_path / "study", *QUICK, "--models", "pca:n_latent=3,vae:n_latent=3"]
+    command = ["compare", cells, "--out", tmp_path / "study", *QUICK, "--models", f"{BASELINES},vae:n_latent=3"]
     with monkeypatch.context() as patch:
         whole_step = Engine.step
 
@@ -67,11 +70,14 @@ def test_an_interrupted_comparison_ends_with_130_and_continues_where_it_was(cell
 
 
 def test_a_study_of_the_catalogue_bears_its_name_and_takes_preprocessing(cellwright, tmp_path):
-    tokens = ["--models", "pca:n_latent=3", "--seeds", "1", "--n-top-genes", "50"]
+    tokens = ["--models", BASELINES, "--seeds", "1", "--n-top-genes", "50"]
     assert cellwright("compare", "pbmc68k_reduced", "--out", tmp_path / "study", *tokens).code == 0
-    (run,) = (tmp_path / "study" / "runs").iterdir()
-    assert run.name.startswith("pbmc68k_reduced-pca-")
-    assert '"n_top_genes": 50' in (run / "run.json").read_text()
+    runs = sorted((tmp_path / "study" / "runs").iterdir())
+    assert [run.name.split("-")[:2] for run in runs] == [
+        ["pbmc68k_reduced", "pca"],
+        ["pbmc68k_reduced", "pca_unscaled"],
+    ]
+    assert all('"n_top_genes": 50' in (run / "run.json").read_text() for run in runs)
 
 
 def test_a_folder_with_other_files_ends_with_2_and_stays_as_it_is(cellwright, cells, finished, digest):

@@ -3,6 +3,7 @@
 The references are SciPy in float64; a new likelihood adds its own to `REFERENCES`.
 """
 
+import copy
 import itertools
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -257,6 +258,155 @@ def test_a_minibatch_in_float32_gives_float32_without_gradients_too(options):
         without = example.log_prob()
     assert without.dtype == torch.float32
     assert torch.equal(without, example.log_prob().detach())
+
+
+# counts of which a kernel looks up the first, multiplies out the second, and evaluates the others in float64
+VALUES = {
+    "up to 8": lambda rng, shape: rng.integers(0, 9, shape),
+    "up to 64": lambda rng, shape: rng.integers(0, 65, shape),
+    "in the hundreds": lambda rng, shape: rng.integers(65, 600, shape),
+    "above 100000": lambda rng, shape: rng.integers(100_000, 120_000, shape),
+    "not whole": lambda rng, shape: rng.uniform(0, 20, shape),
+    "large and not whole": lambda rng, shape: rng.uniform(0, 1_000, shape),
+}
+# the part of a cell's log p, or of the largest entry of a gradient, that float32 may cost: as above
+FLOAT32 = 1e-5
+
+
+class Compiled(Example):
+    """Cells in float32 as the kernels take them: with empty rows, empty columns and stored zeros, beside float64."""
+
+    def __init__(self, options, values=None, n_obs=40, n_vars=20):
+        self.draw = values
+        super().__init__(options, n_obs, n_vars, dtype=torch.float32)
+        self.x[[0, 7, -1]] = 0
+        self.x[:, [0, 9, -1]] = 0
+        self.x = self.x.astype(np.float32).astype(np.float64)
+        stored = (self.x != 0) | (np.random.default_rng(1).random(self.x.shape) < 0.2)
+        stored[0] = stored[:, 0] = False
+        starts = np.cumsum([0, *stored.sum(axis=1)])
+        self.sparse = SparseRows.of(sparse.csr_matrix((self.x[stored], stored.nonzero()[1], starts), self.x.shape))
+        assert torch.equal(self.sparse.dense().double(), torch.from_numpy(self.x))
+        assert (self.sparse.values == 0).any()
+        self.library = torch.from_numpy(self.x.sum(axis=1, keepdims=True)).float()
+
+    def _values(self, rng, n_obs, n_vars):
+        return super()._values(rng, n_obs, n_vars) if self.draw is None else self.draw(rng, (n_obs, n_vars))
+
+    def evaluate(self, cell_weight, dtype=torch.float32):
+        """Log p, and the gradients of its weighted sum by h and every parameter."""
+        head = copy.deepcopy(self.head).to(dtype)
+        h = self.h.detach().to(dtype).requires_grad_()
+        x = self.sparse.map(lambda values: values.to(dtype))
+        log_prob = head.log_prob(h, x, self.library.to(dtype))
+        gradients = torch.autograd.grad(log_prob, (h, *head.parameters()), cell_weight.to(log_prob.dtype))
+        return log_prob.detach().double(), [gradient.double() for gradient in gradients]
+
+
+CELL_WEIGHTS = {
+    "equal": torch.full((40,), -0.3),
+    "unequal": torch.linspace(-1, 2, 40),
+    "of one cell": (torch.arange(40) == 11).float(),
+}
+every_value = pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        pytest.param(options, VALUES.get(name), id=f"{'-'.join(map(str, options.model_dump().values()))}-{name}")
+        for options in ALL
+        for name in ["as above", *VALUES]
+        if name == "as above" or options.support != Support.binary
+    ],
+)
+
+
+@pytest.fixture
+def by_kernels(monkeypatch):
+    monkeypatch.setenv("CELLWRIGHT_KERNELS", "numba")
+
+
+@every_likelihood
+def test_kernels_equal_scipy(options, by_kernels):
+    example = Compiled(options)
+    expected = example.reference()(example.x)
+    expected = np.where((example.library.numpy() == 0) & (options.support == Support.counts), 0, expected).sum(axis=1)
+    error = example.log_prob().detach().double().numpy() - expected
+    assert (np.abs(error) / np.maximum(1, np.abs(expected))).max() < FLOAT32
+
+
+@every_value
+def test_kernels_equal_the_plain_path_in_value(options, values, by_kernels, monkeypatch):
+    example = Compiled(options, values)
+    got, expected = example.log_prob().detach().double(), example.evaluate(torch.ones(40), torch.float64)[0]
+    assert ((got - expected).abs() / expected.abs().clamp(min=1)).max() < FLOAT32
+    monkeypatch.setenv("CELLWRIGHT_KERNELS", "torch")
+    plain = example.log_prob().detach().double()
+    assert ((plain - got).abs() / expected.abs().clamp(min=1)).max() < 2 * FLOAT32  # each may be off by one
+
+
+@every_value
+@pytest.mark.parametrize("cell_weight", CELL_WEIGHTS.values(), ids=CELL_WEIGHTS)
+def test_kernels_equal_the_plain_path_in_every_gradient(options, values, cell_weight, by_kernels):
+    example = Compiled(options, values)
+    # the plain path in float64 equals finite differences, see above
+    (_, got), (_, expected) = (example.evaluate(cell_weight, dtype) for dtype in (torch.float32, torch.float64))
+    for one, other in zip(got, expected, strict=True):
+        assert (one - other).abs().max() < FLOAT32 * other.abs().max()
+
+
+@every_likelihood
+def test_kernels_equal_the_plain_path_over_twenty_thousand_features(options, by_kernels):
+    example = Compiled(options, n_vars=20_000)
+    (got, slopes), (expected, exact) = (
+        example.evaluate(CELL_WEIGHTS["unequal"], dtype) for dtype in (torch.float32, torch.float64)
+    )
+    assert ((got - expected).abs() / expected.abs().clamp(min=1)).max() < FLOAT32
+    for one, other in zip(slopes, exact, strict=True):
+        assert (one - other).abs().max() < FLOAT32 * other.abs().max()
+
+
+@every_value
+def test_kernels_under_autocast_give_the_value_and_the_direction_of_the_gradient(options, values, by_kernels):
+    example = Compiled(options, values)
+    expected, exact = example.evaluate(torch.ones(40), torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        log_prob, gradients = example.evaluate(torch.ones(40))
+    # a bfloat16 is rounded by up to 2^-9, and three of them are multiplied and added up for a logit
+    assert ((log_prob - expected).abs() / expected.abs().clamp(min=1)).max() < 1e-2
+    for got, other in zip(gradients, exact, strict=True):
+        assert torch.cosine_similarity(got.flatten(), other.flatten(), dim=0) > 0.999
+
+
+@every_likelihood
+def test_kernels_under_autocast_round_nothing_but_the_products(options, by_kernels):
+    example = Compiled(options)
+    for layer in (module for module in example.head.modules() if isinstance(module, torch.nn.Linear)):
+        layer.weight.data = (layer.weight.data * 4).round() / 4  # so that no product is rounded either
+    example.h = example.h.round()
+    expected, _ = example.evaluate(torch.ones(40), torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        log_prob = example.log_prob().detach().double()
+    assert ((log_prob - expected).abs() / expected.abs().clamp(min=1)).max() < FLOAT32
+
+
+@every_likelihood
+@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "autocast"])
+def test_kernels_give_no_number_to_a_cell_with_a_latent_that_is_none(options, autocast, by_kernels):
+    example = Compiled(options)
+    with torch.no_grad():
+        example.h[5, 1] = torch.nan
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        log_prob = example.log_prob()
+    assert torch.equal(log_prob.isnan(), torch.arange(40) == 5)
+
+
+@every_likelihood
+def test_kernels_give_no_number_to_any_cell_where_a_parameter_of_a_feature_is_none(options, by_kernels):
+    for name, parameter in Compiled(options).head.named_parameters():
+        for feature in (0, 3):  # of these, no cell has values of the first
+            example = Compiled(options)
+            with torch.no_grad():
+                dict(example.head.named_parameters())[name][feature] = torch.nan
+            assert example.log_prob().isnan().all(), (name, parameter.shape, feature)
 
 
 class _Model(Options):

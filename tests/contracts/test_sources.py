@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy import io, sparse
 
 from cellwright.core.minibatch import Minibatch
+from cellwright.data.convert import ConvertOptions, convert
 from cellwright.data.files import SOURCES
 from cellwright.data.open import open_data
 from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled, Weighted
@@ -46,6 +47,18 @@ def h5ad(folder, form, in_memory, compression=None):
 def zarr_folder(folder, form, in_memory, version):
     with anndata.settings.override(zarr_write_format=version):
         cells(form).write_zarr(folder / "cells.zarr")
+    return folder / "cells.zarr", {"in_memory": in_memory}
+
+
+def zarr_shards(folder):
+    with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=True):
+        cells().write_zarr(folder / "cells.zarr", chunks=64)
+    return folder / "cells.zarr", {"in_memory": False}
+
+
+def zarr_converted(folder, in_memory, form=sparse.csr_matrix):
+    cells(form).write_h5ad(folder / "cells.h5ad")
+    convert([folder / "cells.h5ad"], folder / "cells.zarr", ConvertOptions(shuffle=False))
     return folder / "cells.zarr", {"in_memory": in_memory}
 
 
@@ -90,9 +103,14 @@ STORAGE = {
     "h5ad csc in memory": partial(h5ad, form=sparse.csc_matrix, in_memory=True),
     "h5ad csr streamed": partial(h5ad, form=sparse.csr_matrix, in_memory=False),
     "h5ad csr streamed gzip": partial(h5ad, form=sparse.csr_matrix, in_memory=False, compression="gzip"),
+    "h5ad csr streamed lzf": partial(h5ad, form=sparse.csr_matrix, in_memory=False, compression="lzf"),
     "zarr v2 csr in memory": partial(zarr_folder, form=sparse.csr_matrix, in_memory=True, version=2),
     "zarr v2 csr streamed": partial(zarr_folder, form=sparse.csr_matrix, in_memory=False, version=2),
     "zarr v3 csr streamed": partial(zarr_folder, form=sparse.csr_matrix, in_memory=False, version=3),
+    "zarr v3 shards streamed": zarr_shards,
+    "zarr converted in memory": partial(zarr_converted, in_memory=True),
+    "zarr converted streamed": partial(zarr_converted, in_memory=False),
+    "zarr converted from dense streamed": partial(zarr_converted, in_memory=False, form=np.asarray),
     "h5mu in memory": partial(h5mu, in_memory=True),
     "h5mu streamed": partial(h5mu, in_memory=False),
     "10x h5": tenx_h5,
@@ -108,6 +126,8 @@ PLANS: dict[str, Plan] = {
     "blocks of 64": Shuffled(block_rows=64),
     "weighted": Weighted(np.arange(N_OBS) + 1.0),
     "class balanced": ClassBalanced(CODES),
+    "weighted in blocks": Weighted(np.arange(N_OBS) + 1.0, block_rows=64),
+    "class balanced in blocks": ClassBalanced(CODES, block_rows=64),
 }
 
 

@@ -7,9 +7,16 @@ from cellwright.core.objective import Loss, Step
 
 
 def test_total_is_the_weighted_mean_of_the_weighted_terms():
-    loss = Loss({"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([10.0, 20.0])}, weights={"b": 0.5})
+    a, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([10.0, 20.0], requires_grad=True)
+    loss = Loss({"a": a, "b": b}, weights={"b": 0.5})
     assert loss.per_cell.tolist() == [6.0, 12.0]
-    assert float(loss.total(torch.tensor([1.0, 3.0]))) == (6 + 3 * 12) / 4
+    total, means = loss.total(torch.tensor([1.0, 3.0]))
+    assert total.item() == (6 + 3 * 12) / 4
+    assert means.tolist() == [(1 + 3 * 2) / 4, (10 + 3 * 20) / 4]
+    (2 * total).backward()
+    assert a.grad.tolist() == [2 * 1 / 4, 2 * 3 / 4]
+    assert b.grad.tolist() == [1 / 4, 3 / 4]
+    assert not means.requires_grad
 
 
 def test_warm_up_rises_linearly_and_stays_at_one():

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from cellwright.core.support import Support
-from cellwright.data.check import check_cells_have_counts, check_values, warn_of_logarithms
+from cellwright.data.check import check_cells, check_values, warn_of_logarithms
 from cellwright.data.open import open_data
 from cellwright.errors import UnsuitableValues
 
@@ -82,11 +82,24 @@ def test_cells_without_counts_are_counted_and_named():
     counts[[1, 2, 4, 5]] = 0
     adata = anndata.AnnData(sparse.csr_matrix(counts), obs=pd.DataFrame(index=list("abcdef")))
     with pytest.raises(UnsuitableValues, match=r"X has 4 cells without a count \(b, c, e, \.\.\.\): poisson needs"):
-        check_cells_have_counts(open_data(adata), "poisson")
+        check_cells(open_data(adata), Support.counts, "poisson")
+
+
+@pytest.mark.parametrize("support", [Support.real, Support.non_negative, Support.binary])
+def test_only_counts_need_a_total(support):
+    check_cells(open_data(anndata.AnnData(sparse.csr_matrix((6, 3)))), support, "pca")
+
+
+def test_cells_and_values_are_checked_in_one_pass(monkeypatch):
+    source, read = source_with(1.0), []
+    around = type(source).around
+    monkeypatch.setattr(type(source), "around", lambda self, name, rows: read.extend(rows) or around(self, name, rows))
+    check_cells(source, Support.counts, "poisson")
+    assert sorted(read) == list(range(source.n_obs))
 
 
 def test_cells_with_counts_pass():
-    check_cells_have_counts(source_with(1.0), "poisson")
+    check_cells(source_with(1.0), Support.counts, "poisson")
 
 
 @pytest.mark.parametrize(

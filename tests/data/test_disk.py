@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from cellwright.data import disk
-from cellwright.data.disk import MAX_BLOCK_ROWS, MIN_BLOCK_ROWS, CsrOnDisk, contiguous_runs, store_on_disk
+from cellwright.data.chunks import ChunkReader, LibraryReader
+from cellwright.data.disk import (
+    MAX_BLOCK_BYTES,
+    MAX_BLOCK_ROWS,
+    MIN_BLOCK_ROWS,
+    CsrOnDisk,
+    contiguous_runs,
+    store_on_disk,
+)
 from cellwright.errors import DataError, DataFileError
 
 # anndata announces what it will write by default one day; these tests only need something to read
@@ -49,9 +56,10 @@ def test_runs_cover_the_rows_and_no_gap_wider_than_allowed(rows, gap_rows):
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "csr"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("gap_bytes", [0, 65_536], ids=["exact runs", "gaps read"])
-def test_rows_equal_those_written(tmp_path, monkeypatch, kind, form, gap_bytes):
-    monkeypatch.setattr(disk, "GAP_BYTES", gap_bytes)
+@pytest.mark.parametrize("call_bytes", [0, 65_536], ids=["exact runs", "gaps read"])
+def test_rows_equal_those_written(tmp_path, monkeypatch, kind, form, call_bytes):
+    monkeypatch.setattr(LibraryReader, "call_bytes", call_bytes)
+    monkeypatch.setattr(ChunkReader, "call_bytes", call_bytes)
     store = store_on_disk(written(tmp_path, kind, form(DENSE)), "X")
     for rows in (np.arange(500), np.array([3]), np.arange(0, 500, 7), np.array([0, 1, 110, 499]), np.zeros(0, int)):
         block = store.read(rows)
@@ -61,20 +69,29 @@ def test_rows_equal_those_written(tmp_path, monkeypatch, kind, form, gap_bytes):
 
 
 def test_contiguous_rows_are_one_read_of_each_array(tmp_path):
-    store = store_on_disk(written(tmp_path, "h5ad", sparse.csr_matrix(DENSE)), "X")
+    group = written(tmp_path, "h5ad", sparse.csr_matrix(DENSE))
+    store = store_on_disk(group, "X")
     reads = []
 
     class Counting:
         def __init__(self, array):
-            self.shape, self.dtype, self._array = array.shape, array.dtype, array
+            self.shape, self.dtype, self.chunks, self._array = array.shape, array.dtype, None, array
 
         def __getitem__(self, rows):
             reads.append(rows)
             return self._array[rows]
 
-    store._values, store._columns = Counting(store._values), Counting(store._columns)
+    store._values, store._columns = (LibraryReader(Counting(group[name])) for name in ("data", "indices"))
     store.read(np.arange(50, 450))
     assert len(reads) == 2
+
+
+def test_what_is_held_around_the_wanted_rows_is_bounded_by_the_cost_of_a_call(tmp_path):
+    store = store_on_disk(written(tmp_path, "h5ad", sparse.csr_matrix(DENSE)), "X")
+    rows = np.array([3, 5, 400])
+    block, at = store.around(rows)
+    np.testing.assert_array_equal(block[at].toarray(), DENSE[rows])
+    assert block.shape[0] == 4  # 3 to 5, and 400: a gap of 395 rows is wider than a call costs
 
 
 def test_unsorted_doubled_and_zero_entries_are_made_plain(tmp_path):
@@ -87,6 +104,22 @@ def test_unsorted_doubled_and_zero_entries_are_made_plain(tmp_path):
 def test_blocks_to_shuffle_are_within_bounds(tmp_path, kind):
     store = store_on_disk(written(tmp_path, kind, DENSE), "X")
     assert MIN_BLOCK_ROWS <= store.preferred_block_rows <= MAX_BLOCK_ROWS
+
+
+def test_rows_of_many_values_are_shuffled_in_blocks_of_few(tmp_path):
+    store = store_on_disk(written(tmp_path, "h5ad", sparse.csr_matrix(np.ones((100, 3000), np.float32))), "X")
+    assert store.preferred_block_rows == MIN_BLOCK_ROWS
+
+
+def test_a_buffer_of_blocks_is_bounded_in_bytes(tmp_path):
+    with h5py.File(tmp_path / "cells", "w") as file:
+        group = file.create_group("X")
+        group.attrs.update({"encoding-type": "csr_matrix", "shape": (4000, 2000)})
+        group.create_dataset("data", data=np.ones(4000 * 200, np.float32), chunks=(400_000,), compression="gzip")
+        group.create_dataset("indices", data=np.tile(np.arange(200, dtype=np.int32), 4000), chunks=(400_000,))
+        group["indptr"] = np.arange(4001) * 200
+    store = store_on_disk(h5py.File(tmp_path / "cells", "r")["X"], "X")
+    assert store.preferred_block_rows == MAX_BLOCK_BYTES // (200 * 8)
 
 
 def test_a_matrix_by_columns_is_refused_with_the_remedy(tmp_path):

@@ -76,7 +76,7 @@ def test_no_feature_in_common_is_refused_with_a_hint(wanted, given_names, hint):
 
 def tables(*names: str) -> dict[str, Table]:
     obs = pd.DataFrame(index=[f"c{i}" for i in range(30)])
-    return {name: Table(obs, NAMES, DENSE, "X") for name in names}
+    return {name: Table(obs, pd.DataFrame(index=NAMES), DENSE, "X") for name in names}
 
 
 def schema(*names: str) -> Schema:

@@ -17,3 +17,11 @@ def test_rows_equal_those_of_the_matrix(kind, rows):
     assert isinstance(block, np.ndarray) == (kind is np.asarray)
     np.testing.assert_array_equal(sparse.csr_matrix(block).toarray(), DENSE[rows])
     assert (store.n_obs, store.n_vars) == DENSE.shape
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix], ids=["dense", "csr"])
+def test_nothing_is_copied_around_the_rows(kind):
+    matrix = kind(DENSE)
+    found, at = MemoryStore(matrix, "X").around(np.array([3, 7]))
+    assert at.tolist() == [3, 7]
+    assert np.shares_memory(getattr(found, "data", found), getattr(matrix, "data", matrix))

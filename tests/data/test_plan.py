@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellwright.data.plan import BUFFER_ROWS, ClassBalanced, Plan, Sequential, Shuffled, Weighted, minibatch_bounds
+from cellwright.data.plan import (
+    BLOCKS_PER_BUFFER,
+    BUFFER_ROWS,
+    ClassBalanced,
+    Plan,
+    Sequential,
+    Shuffled,
+    Weighted,
+    minibatch_bounds,
+)
 from cellwright.errors import DataError
 
 PLANS = {"sequential": Sequential(), "exact shuffle": Shuffled(), "blocks of 64": Shuffled(block_rows=64)}
@@ -45,10 +54,10 @@ def test_bounds_rise_from_zero_to_n(n, batch_size, smallest):
 
 
 @pytest.mark.parametrize("batch_size", [100, 128, 5000], ids=str)
-def test_requests_are_ascending_unique_and_no_larger_than_the_buffer(batch_size):
+def test_requests_are_ascending_unique_and_no_larger_than_the_buffer_or_one_minibatch(batch_size):
     requests = list(Shuffled().requests(np.arange(50_000), batch_size, np.random.default_rng(0)))
     assert all((np.diff(request.rows) > 0).all() for request in requests)
-    assert max(len(request.rows) for request in requests) <= BUFFER_ROWS
+    assert max(len(request.rows) for request in requests) <= max(BUFFER_ROWS, batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [100, 128, 1000], ids=str)
@@ -73,13 +82,55 @@ def mean_label_entropy(plan: Plan, labels: np.ndarray) -> float:
 
 
 def test_blocks_of_a_label_sorted_file_mix_almost_as_an_exact_shuffle_does():
-    labels = np.repeat(np.arange(8), 2 * BUFFER_ROWS // 8)
-    # A buffer draws m = BUFFER_ROWS / 64 blocks. Its class shares differ from the file's by a multinomial error, which
+    labels = np.repeat(np.arange(8), 2 * 64 * BLOCKS_PER_BUFFER // 8)
+    # A buffer draws m = BLOCKS_PER_BUFFER blocks. Its class shares differ from the file's by a multinomial error, which
     # costs (classes - 1) / (2 m) nats of entropy on average; twice that is the bound.
-    bound = (8 - 1) / (BUFFER_ROWS / 64)
+    bound = (8 - 1) / BLOCKS_PER_BUFFER
     loss = mean_label_entropy(Shuffled(), labels) - mean_label_entropy(Shuffled(block_rows=64), labels)
     assert loss < bound
     assert mean_label_entropy(Sequential(), labels) == 0
+
+
+def mean_chi_square(plan: Plan, labels: np.ndarray, batch_size: int, n_seeds: int) -> tuple[float, float]:
+    """How far label counts of minibatches are from the file's shares: mean over passes, and its standard error."""
+    share = np.bincount(labels) / len(labels)
+    means = []
+    for seed in range(n_seeds):
+        parts = visited(plan, np.arange(len(labels)), batch_size, seed)
+        counts = np.stack([np.bincount(labels[rows], minlength=len(share)) for rows in parts])
+        means.append(((counts - batch_size * share) ** 2 / (batch_size * share)).sum(axis=1).mean())
+    return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(n_seeds))
+
+
+def hypergeometric_variance(population: int, sample: int) -> float:
+    """Of the count of a class in a sample without replacement, in units of p (1 - p)."""
+    return sample * (population - sample) / (population - 1)
+
+
+@pytest.mark.parametrize("batch_size", [128, 1024])
+def test_minibatches_of_a_sorted_file_are_as_mixed_as_two_draws_without_replacement(batch_size):
+    """First blocks are drawn for a buffer, then cells from the buffer; the variances of the two add up.
+
+    The chi-square of a minibatch over k classes then is k - 1 for an exact shuffle of many cells. With 256 blocks of
+    one class each in a buffer, it is 1.4 times that for minibatches of 128 cells, 4.4 times for 1,024.
+    """
+    n_classes, n_blocks = 8, 2048
+    labels = np.repeat(np.arange(n_classes), 64 * n_blocks // n_classes)
+    of_blocks = hypergeometric_variance(n_blocks, BLOCKS_PER_BUFFER) / BLOCKS_PER_BUFFER**2
+    of_cells = hypergeometric_variance(64 * BLOCKS_PER_BUFFER, batch_size) * (1 - of_blocks)
+    expected = (n_classes - 1) * (of_cells + batch_size**2 * of_blocks) / batch_size
+    found, error = mean_chi_square(Shuffled(block_rows=64), labels, batch_size, n_seeds=12)
+    assert abs(found - expected) < 5 * error
+    expected = (n_classes - 1) * hypergeometric_variance(len(labels), batch_size) / batch_size
+    found, error = mean_chi_square(Shuffled(), labels, batch_size, n_seeds=12)
+    assert abs(found - expected) < 5 * error
+
+
+@pytest.mark.parametrize("block_rows", [64, 300])
+@pytest.mark.parametrize("kind", [Shuffled, lambda block_rows: ClassBalanced(np.zeros(200_000, int), block_rows)])
+def test_a_buffer_mixes_enough_blocks_whatever_their_size(kind, block_rows):
+    first = next(kind(block_rows).requests(np.arange(200_000), 128, np.random.default_rng(0)))
+    assert len(first.minibatches) * 128 >= BLOCKS_PER_BUFFER * block_rows - 128
 
 
 def within_five_deviations(count: int, n: int, share: float) -> bool:
@@ -92,6 +143,41 @@ def test_class_balance_draws_every_class_equally_often():
     drawn = codes[np.concatenate(visited(ClassBalanced(codes), np.arange(len(codes)), 128))]
     assert len(drawn) == 10_000
     assert all(within_five_deviations((drawn == code).sum(), 10_000, 1 / 3) for code in range(3))
+
+
+SORTED = np.repeat([0, 1, 2, -1], [90_000, 9_000, 1_000, 20_000])
+
+
+@pytest.mark.parametrize("codes", [SORTED, np.random.default_rng(0).permutation(SORTED)], ids=["sorted", "mixed"])
+def test_class_balance_in_blocks_draws_every_class_equally_often(codes):
+    drawn = codes[np.concatenate(visited(ClassBalanced(codes, block_rows=64), np.arange(len(codes)), 128))]
+    assert len(drawn) == 100_000
+    # 64 cells come from one block, so that the share of a class varies as that of so many blocks at most
+    assert all(within_five_deviations((drawn == code).sum() / 64, 100_000 // 64, 1 / 3) for code in range(3))
+
+
+def test_class_balance_in_blocks_reads_contiguous_pieces_of_a_file():
+    plan = ClassBalanced(SORTED, block_rows=64)
+    for request in plan.requests(np.arange(len(SORTED)), 128, np.random.default_rng(0)):
+        assert len(np.unique(request.rows // 64)) <= BLOCKS_PER_BUFFER + 1
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 300), block_rows=st.integers(2, 80))
+def test_a_row_without_weight_is_never_drawn_in_blocks(seed, n, block_rows):
+    weights = np.random.default_rng(seed).integers(0, 2, 900)
+    weights[3 * (n - 1)] = 1
+    rows = np.random.default_rng(seed).permutation(np.arange(n) * 3)
+    drawn = np.concatenate(visited(Weighted(weights, block_rows), rows, 32, seed))
+    assert len(drawn) == n
+    assert set(drawn) <= set(rows[weights[rows] > 0])
+
+
+def test_every_row_is_drawn_in_blocks_as_often_as_its_weight_says():
+    weights = np.random.default_rng(0).random(500)
+    drawn = np.concatenate([np.concatenate(visited(Weighted(weights, 16), np.arange(500), 64, s)) for s in range(400)])
+    expected = len(drawn) * weights / weights.sum()
+    # a block of 16 is drawn as a whole, which multiplies the variance of a row's count by less than 16
+    assert (np.abs(np.bincount(drawn, minlength=500) - expected) < 5 * np.sqrt(16 * expected)).all()
 
 
 def test_weights_of_the_whole_source_set_how_often_a_row_is_drawn():

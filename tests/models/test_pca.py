@@ -27,7 +27,7 @@ def cells():
 def fitted(data, split=None, **options):
     model = PCA(data.schema, PCAOptions(n_latent=4, **options))
     fit(model, data, split=split or random_split(data.n_obs, validation=0, seed=0), progress=False)
-    return model, reduce(model, data).obsm["X_pca"]
+    return model, reduce(model, data).obsm["X_pca_unscaled" if options.get("scale") is False else "X_pca"]
 
 
 def same_up_to_sign(a, b, tolerance):

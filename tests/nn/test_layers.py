@@ -12,7 +12,6 @@ from torch import nn
 from cellwright.core.minibatch import SparseRows
 from cellwright.data.open import open_data
 from cellwright.data.source import in_order
-from cellwright.losses.kl import kl_to_standard_normal
 from cellwright.nn.conditions import Conditions
 from cellwright.nn.mlp import MLP, Hidden
 from cellwright.nn.sparse_linear import SparseLinear
@@ -52,9 +51,3 @@ def test_conditions_are_one_hot_batch_categories_and_standardised_numbers():
     np.testing.assert_allclose(seen, expected.astype(float), atol=1e-5)
     unknown = conditions.eval()(replace(minibatch, batch=torch.full((4,), -1)))
     assert (unknown[:, :2] == 0.5).all()
-
-
-def test_kl_of_the_standard_normal_from_itself_is_zero_and_grows_by_half_a_squared_mean():
-    zero = torch.zeros(3, 2)
-    assert torch.equal(kl_to_standard_normal(zero, zero), torch.zeros(3))
-    assert torch.equal(kl_to_standard_normal(zero + 2, zero), torch.full((3,), 4.0))

@@ -35,6 +35,20 @@ def test_what_is_wrong_is_said_before_anything_is_trained(text, sentence):
 
 
 def test_baselines_are_added_once():
-    names = [arm.model for arm in with_baselines([Arm("vae"), Arm("pca")])]
-    assert names == ["vae", "pca"]
-    assert [arm.model for arm in with_baselines([Arm("vae")])] == ["pca", "vae"]
+    assert with_baselines([Arm("vae")]) == [Arm("pca"), Arm("pca_unscaled"), Arm("vae")]
+    there = [Arm("vae"), Arm("pca_unscaled"), Arm("pca")]
+    assert with_baselines(there) == there
+
+
+@pytest.mark.parametrize(
+    ("text", "added"),
+    [
+        ("pca:n_latent=3", "pca_unscaled"),
+        ("pca:scale=false:n_latent=3", "pca"),
+        ("pca_unscaled:scale=true", "pca_unscaled"),
+    ],
+    ids=["other size", "unscaled", "scaled"],
+)
+def test_a_baseline_in_another_setting_is_the_one_that_its_options_make_it(text, added):
+    arm = Arm.parse(text)
+    assert with_baselines([arm]) == [Arm(added), arm]

@@ -424,3 +424,14 @@ def test_bf16_follows_the_loss_of_full_precision(data):
 def test_class_balance_by_batch_needs_a_batch_key(cells):
     with pytest.raises(DataError, match="Give batch_key"):
         fit(VAE(open_data(cells).schema, SMALL), open_data(cells), FitOptions(balance="batch"), progress=False)
+
+
+def test_plain_torch_and_compiled_kernels_give_the_same_curve_and_the_record_says_which(data, tmp_path, monkeypatch):
+    curves = {}
+    for kernels in ("numba", "torch"):
+        monkeypatch.setenv("CELLWRIGHT_KERNELS", kernels)
+        model = VAE(data.schema, SMALL.model_copy(update={"dropout": 0.0}))  # dropout draws other masks
+        history = fit(model, data, SHORT, run=tmp_path / kernels, progress=False)
+        curves[kernels] = np.array([value for *_, value in history.rows])
+        assert Run(tmp_path / kernels).record.kernels == kernels
+    np.testing.assert_allclose(curves["numba"], curves["torch"], rtol=1e-4)

@@ -19,7 +19,7 @@ from cellwright.models import MODELS, build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.tasks.reduce import reduce
-from cellwright.train.engine import is_main_process
+from cellwright.train.devices import is_main_process
 from cellwright.train.fit import fit
 from cellwright.train.options import FitOptions
 from cellwright.train.saved import load_run, record_of

@@ -1,4 +1,7 @@
-"""`cellwright list WHAT`: what there is. All tables are derived, none is written by hand."""
+"""`cellwright list WHAT`: what there is. All tables are derived, none is written by hand.
+
+Each table of the code is imported where it is shown: models bring torch along, metrics scikit-learn, tasks nothing.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -7,10 +10,6 @@ from cyclopts import App, Parameter
 from rich.table import Table
 
 from cellwright.cli.show import show, table_of
-from cellwright.data.catalogue import CATALOGUE
-from cellwright.likelihoods import LIKELIHOODS
-from cellwright.metrics import METRICS
-from cellwright.models import MODELS
 from cellwright.tasks import TASKS
 
 app = App(name="list", help="What there is: models, likelihoods, metrics, tasks, data.")
@@ -25,6 +24,8 @@ def run(what: Annotated[What, Parameter(help="which table")] = "models") -> None
 
 def models() -> Table:
     """Models by the tasks that they can do."""
+    from cellwright.models import MODELS
+
     asked = {name: task.ability for name, task in TASKS.items() if task.ability}
     rows = []
     for name, entry in MODELS.items():
@@ -35,6 +36,8 @@ def models() -> Table:
 
 def likelihoods() -> Table:
     """Likelihoods and the values that they are defined on."""
+    from cellwright.likelihoods import LIKELIHOODS
+
     return table_of(
         ["likelihood", "values"], [(name, kind(name=name).support.name) for name, kind in LIKELIHOODS.items()]
     )
@@ -42,6 +45,8 @@ def likelihoods() -> Table:
 
 def metrics() -> Table:
     """Metrics with task and direction."""
+    from cellwright.metrics import METRICS
+
     return table_of(["metric", "task", "better", "title"], [(n, m.task, m.better, m.title) for n, m in METRICS.items()])
 
 
@@ -55,6 +60,8 @@ def tasks() -> Table:
 
 def data() -> Table:
     """The data sets of the catalogue."""
+    from cellwright.data.catalogue import CATALOGUE
+
     rows = [
         (name, f"{d.n_obs:,}", f"{d.n_vars:,}", d.values.name, d.label_key or "-", d.batch_key or "-")
         for name, d in CATALOGUE.items()

@@ -27,6 +27,7 @@ VERBS = {
     "reduce": "place new cells in the latent space of a saved run",
     "cluster": "cluster the cells of a run, with markers and composition",
     "score": "score a run against labels",
+    "convert": "join files in one store that is fast to train from",
     "report": "make the page of a run or a study",
     "list": "what there is: models, likelihoods, metrics, tasks, data",
     "describe": "one model in detail: abilities, options, papers",

@@ -6,10 +6,13 @@ A terminal gets what fits its width; a file or a pipe gets everything, one line 
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console, RenderableType
 from rich.table import Table
+
+if TYPE_CHECKING:  # a second of CPU, and most of what is shown is no data frame
+    import pandas as pd
 
 Measure = tuple[str, str, bool]  # task, metric, held_out
 # in the order in which they give way where a terminal is narrow: the last first
@@ -53,7 +56,7 @@ def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right:
     return table
 
 
-def show_leaderboard(board: pd.DataFrame) -> None:
+def show_leaderboard(board: "pd.DataFrame") -> None:
     """Models by measures, best first, in as many measures as the terminal is wide; then what failed, and why."""
     overall = board[(board["group"].fillna("") == "") & (board["status"] == "done")]
     measures = {key: title for key, title in SHOWN_MEASURES.items() if len(_of(overall, key))}
@@ -67,7 +70,7 @@ def show_leaderboard(board: pd.DataFrame) -> None:
         show(f"{_name(row)} failed: {row['reason']}")
 
 
-def leaderboard(overall: pd.DataFrame, measures: Mapping[Measure, str], width: int) -> tuple[Table, list[str]]:
+def leaderboard(overall: "pd.DataFrame", measures: Mapping[Measure, str], width: int) -> tuple[Table, list[str]]:
     """The table that is at most so wide, if any is, and the titles of the measures that were left out."""
     shown = dict(measures)
     table = _leaderboard(overall, shown)
@@ -77,7 +80,7 @@ def leaderboard(overall: pd.DataFrame, measures: Mapping[Measure, str], width: i
     return table, list(measures.values())[len(shown) :]
 
 
-def _leaderboard(overall: pd.DataFrame, measures: Mapping[Measure, str]) -> Table:
+def _leaderboard(overall: "pd.DataFrame", measures: Mapping[Measure, str]) -> Table:
     numbers = [*measures.values(), "seconds", "memory"]
     rows = []
     for group in _best_first(overall, next(iter(measures))):
@@ -87,23 +90,23 @@ def _leaderboard(overall: pd.DataFrame, measures: Mapping[Measure, str]) -> Tabl
     return table_of(["model", *numbers], rows, right=numbers)
 
 
-def _name(row: pd.Series) -> str:
+def _name(row: "pd.Series") -> str:
     setting = row["setting"] if isinstance(row["setting"], str) else ""
     return f"{row['model']}{' ' + setting if setting else ''}{' (baseline)' if row['is_baseline'] else ''}"
 
 
-def _of(rows: pd.DataFrame, key: Measure) -> pd.DataFrame:
+def _of(rows: "pd.DataFrame", key: Measure) -> "pd.DataFrame":
     task, metric, held_out = key
     return rows[(rows["task"] == task) & (rows["metric"] == metric) & (rows["held_out"].astype(bool) == held_out)]
 
 
-def _best_first(overall: pd.DataFrame, measure: Measure) -> list[pd.DataFrame]:
+def _best_first(overall: "pd.DataFrame", measure: Measure) -> "list[pd.DataFrame]":
     groups = [rows for _, rows in overall.fillna({"setting": ""}).groupby(["model", "setting"], sort=False)]
     # a model without the measure stands last
     return sorted(groups, key=lambda rows: max(_of(rows, measure)["mean"], default=-math.inf), reverse=True)
 
 
-def _cell(rows: pd.DataFrame) -> str:
+def _cell(rows: "pd.DataFrame") -> str:
     if rows.empty:
         return "-"
     mean, half = rows.iloc[0]["mean"], (rows.iloc[0]["ci_high"] - rows.iloc[0]["ci_low"]) / 2

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 from torch import Tensor
+from torch.nn import functional
 
-from cellwright.core.sparse_product import sparse_product
+from cellwright.core.sparse_product import has_kernels, row_sums, sparse_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,13 @@ class SparseRows:
         return self.values.shape[0] if self.starts is None else self.starts.shape[0] - 1
 
     @cached_property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values, columns and starts of a sparse block on a CPU as kernels take them: contiguous, the same memory."""
+        assert self.columns is not None, "a dense block has no stored positions"
+        assert self.starts is not None
+        return self.values.detach().contiguous().numpy(), self.columns.contiguous().numpy(), self.starts.numpy()
+
+    @cached_property
     def row_of_value(self) -> Int[Tensor, " nnz"]:
         """The row of each stored value of a sparse block."""
         assert self.starts is not None, "a dense block has no stored positions"
@@ -77,13 +85,15 @@ class SparseRows:
 
     def sum_rows(self) -> Float[Tensor, " n_obs"]:
         """The sum of each row."""
+        if not (self.is_dense or self.values.requires_grad) and has_kernels(self.values):
+            return row_sums(self.arrays)
         return self.sum_by_row(self.values)
 
     def sum_by_row(self, values: Tensor) -> Float[Tensor, " n_obs"]:
         """Sum by row numbers that stand one to one with `self.values`."""
-        if self.is_dense:
+        if self.starts is None:
             return values.sum(dim=1)
-        return values.new_zeros(self.n_obs).index_add(0, self.row_of_value, values)
+        return torch.segment_reduce(values, "sum", offsets=self.starts, axis=0, initial=0)
 
     def gather(self, matrix: Float[Tensor, "n_obs n_vars"]) -> Tensor:
         """The entries of a dense matrix at the stored positions."""
@@ -104,7 +114,16 @@ class SparseRows:
         """`self @ weight`, differentiable in the weight."""
         if self.columns is None or self.starts is None:
             return self.values @ weight
-        return sparse_product(self.values, self.columns, self.starts, weight)
+        if not self.values.requires_grad and has_kernels(self.values, weight):
+            return sparse_product(self.arrays, weight)
+        return functional.embedding_bag(
+            self.columns,
+            weight,
+            self.starts.to(self.columns.dtype),
+            mode="sum",
+            per_sample_weights=self.values,
+            include_last_offset=True,
+        )
 
     def to(self, device: torch.device) -> "SparseRows":
         """The same rows on another device."""

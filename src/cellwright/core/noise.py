@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellwright.kernels import noise as kernels
 from cellwright.kernels.compiled import backend
 
 _64_BITS = 2**64
@@ -39,17 +38,22 @@ class NoiseKey:
     ) -> Float[Tensor, "..."]:
         """The uniform numbers of single entries: what `uniform` has there."""
         if rows.device.type == "cpu" and backend() == "numba":
+            from cellwright.kernels import noise as kernels
+
             rows, columns = torch.broadcast_tensors(rows, columns)
             out = torch.empty(rows.shape)
             at = rows.reshape(-1).numpy(), columns.reshape(-1).numpy()
             kernels.uniform_at(np.uint64(self._key(stream)), *at, out.view(-1).numpy())
             return out
+        rows, columns = rows.long(), columns.long()  # the hash needs all 64 bits; stored columns are int32
         bits = _mix(_mix(rows * _signed(_GOLDEN) + _signed(self._key(stream))) + columns * _signed(_GOLDEN))
         return ((bits >> 40 & 0xFFFFFF).to(torch.float32) + 0.5) / 2**24
 
     def normal(self, rows: Int[Tensor, " n_obs"], width: int, stream: int = 0) -> Float[Tensor, "n_obs width"]:
         """Standard normal numbers, one row per entry of `rows`."""
         if rows.device.type == "cpu" and backend() == "numba":
+            from cellwright.kernels import noise as kernels
+
             out = torch.empty(len(rows), width)
             kernels.normal(np.uint64(self._key(stream)), rows.numpy(), out.numpy())
             return out

@@ -6,6 +6,7 @@ Minibatch, Step -> Objective.loss -> Loss (named terms, (n_obs,) each) -> total 
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,18 +54,33 @@ class Loss:
         """The weighted sum of the terms, per cell."""
         return torch.stack([self.weights.get(name, 1.0) * term for name, term in self.terms.items()]).sum(dim=0)
 
-    def means(self, weight: Float[Tensor, " n_obs"]) -> Float[Tensor, " n_terms"]:
-        """The mean of each term over cells, each counted with its `weight`; in the order of `terms`."""
-        share = weight / weight.sum()
-        return (torch.stack(list(self.terms.values())) * share).sum(dim=1)
+    def total(self, weight: Float[Tensor, " n_obs"]) -> tuple[Float[Tensor, ""], Float[Tensor, " n_terms"]]:
+        """The weighted sum of the terms' means over cells, each counted with its `weight`: what is minimised.
 
-    def total(self, weight: Float[Tensor, " n_obs"]) -> Float[Tensor, ""]:
-        """The weighted sum of the means: what is minimised."""
-        return self.total_of(self.means(weight))
+        Also the means themselves, in the order of `terms`, without gradient.
+        """
+        share = (weight / weight.sum()).detach()
+        factors = [self.weights.get(name, 1.0) for name in self.terms]
+        total, means = _Total.apply(share, factors, *self.terms.values())
+        return total, means
 
-    def total_of(self, means: Float[Tensor, " n_terms"]) -> Float[Tensor, ""]:
-        """The weighted sum of what `means` gave."""
-        return (means * means.new_tensor([self.weights.get(name, 1.0) for name in self.terms])).sum()
+
+class _Total(torch.autograd.Function):
+    """One function instead of a dozen small operations, each of which costs more than its arithmetic."""
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor, factors: list[float], *terms: Tensor) -> tuple[Tensor, Tensor]:
+        means = torch.stack([(term * share).sum() for term in terms])
+        ctx.save_for_backward(share)
+        ctx.factors = factors
+        ctx.mark_non_differentiable(means)
+        return (means * means.new_tensor(factors)).sum(), means
+
+    @staticmethod
+    def backward(ctx: Any, by_total: Tensor, by_means: Tensor) -> tuple[Tensor | None, ...]:
+        (share,) = ctx.saved_tensors
+        by_term = share * by_total
+        return None, None, *(by_term if factor == 1 else by_term * factor for factor in ctx.factors)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,27 +37,24 @@ def check_values(source: StoredSource, support: Support, wanted_by: str, modalit
     """
     modality = modality or source.schema.modalities[0]
     for start, block in _blocks(source, modality):
-        bad = _outside(block if isinstance(block, np.ndarray) else block.data, support)
-        if bad.any():
-            row, column = _first(block, bad)
-            value = float(block[row, column])
-            cell, feature = source.annotation.obs.index[start + row], source.schema.features[modality][column]
-            raise UnsuitableValues(
-                f"{source.stores[modality].where} holds {value:.7g} (cell {cell!r}, feature {feature!r}): "
-                f"{wanted_by} needs {_needs_and_remedy(value, support)}."
-            )
+        _refuse_values(source, modality, start, block, support, wanted_by)
 
 
-def check_cells_have_counts(source: StoredSource, wanted_by: str, modality: str | None = None) -> None:
-    """Refuse cells whose total over the schema's features is zero: their library would be zero.
+def check_cells(source: StoredSource, support: Support, wanted_by: str, modality: str | None = None) -> None:
+    """`check_values`, and for counts a total above zero in every cell, for it is the library; in one pass.
 
-    A cell on which the modality was not measured is left out. Raises `UnsuitableValues` with how many there are.
+    A cell on which the modality was not measured is left out. Raises `UnsuitableValues` about the first value, or with
+    how many cells have no count.
     """
     modality = modality or source.schema.modalities[0]
-    totals = np.concatenate([np.asarray(block.sum(axis=1)).ravel() for _, block in _blocks(source, modality)])
-    measured = source.row_of[modality] >= 0 if modality in source.row_of else np.ones(len(totals), dtype=bool)
-    empty = source.annotation.obs.index[(totals == 0) & measured]
-    if len(empty):
+    is_empty = np.zeros(source.n_obs, dtype=bool)
+    for start, block in _blocks(source, modality):
+        _refuse_values(source, modality, start, block, support, wanted_by)
+        is_empty[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel() == 0
+    if modality in source.row_of:
+        is_empty &= source.row_of[modality] >= 0
+    if support is Support.counts and is_empty.any():
+        empty = source.annotation.obs.index[is_empty]
         some = ", ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
         raise UnsuitableValues(
             f"{source.stores[modality].where} has {len(empty)} cells without a count ({some}): {wanted_by} needs "
@@ -86,6 +83,20 @@ def warn_of_logarithms(source: StoredSource, wanted_by: str) -> None:
 def _blocks(source: StoredSource, modality: str) -> Iterator[tuple[int, Matrix]]:
     for start in range(0, source.n_obs, _ROWS_AT_ONCE):
         yield start, source.read(modality, np.arange(start, min(start + _ROWS_AT_ONCE, source.n_obs)))
+
+
+def _refuse_values(
+    source: StoredSource, modality: str, start: int, block: Matrix, support: Support, wanted_by: str
+) -> None:
+    bad = _outside(block if isinstance(block, np.ndarray) else block.data, support)
+    if bad.any():
+        row, column = _first(block, bad)
+        value = float(block[row, column])
+        cell, feature = source.annotation.obs.index[start + row], source.schema.features[modality][column]
+        raise UnsuitableValues(
+            f"{source.stores[modality].where} holds {value:.7g} (cell {cell!r}, feature {feature!r}): "
+            f"{wanted_by} needs {_needs_and_remedy(value, support)}."
+        )
 
 
 def _outside(values: np.ndarray, support: Support) -> np.ndarray:

@@ -7,6 +7,7 @@ A table's matrix is an array, a SciPy matrix, or an array or group on disk; a st
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 from anndata import AnnData
@@ -25,7 +26,7 @@ class Table:
     """One modality: its cells and features by name, and its matrix wherever it lies."""
 
     obs: pd.DataFrame
-    var_names: tuple[str, ...]
+    var: pd.DataFrame
     matrix: object
     where: str  # how errors name the matrix
 
@@ -38,6 +39,11 @@ class Table:
             )
         if not self.var_names:
             raise DataError(f"{self.where} must have at least one feature; it has none. Check how they were filtered.")
+
+    @cached_property
+    def var_names(self) -> tuple[str, ...]:
+        """The features' names."""
+        return tuple(self.var.index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +87,7 @@ def of_group(group: StoredGroup, layer: str | None, modality: str | None, origin
 
 def _table_of_anndata(adata: AnnData, layer: str | None, modality: str) -> Table:
     matrix = _x(adata) if layer is None else _layer(adata.layers, layer)
-    return _table(adata.obs, adata.var_names, matrix, layer, modality)
+    return _table(adata.obs, adata.var, matrix, layer, modality)
 
 
 def _x(adata: AnnData) -> object:
@@ -95,7 +101,7 @@ def _x(adata: AnnData) -> object:
 
 def _table_of_group(group: StoredGroup, layer: str | None, modality: str, origin: str) -> Table:
     obs, var = _frame(group, "obs", origin), _frame(group, "var", origin)
-    return _table(obs, var.index, _matrix(group, layer), layer, modality)
+    return _table(obs, var, _matrix(group, layer), layer, modality)
 
 
 def _matrix(group: StoredGroup, layer: str | None) -> object:
@@ -105,12 +111,12 @@ def _matrix(group: StoredGroup, layer: str | None) -> object:
     return _layer({} if layers is None else layers, layer)
 
 
-def _table(obs: pd.DataFrame, var_names: pd.Index, matrix: object, layer: str | None, modality: str) -> Table:
+def _table(obs: pd.DataFrame, var: pd.DataFrame, matrix: object, layer: str | None, modality: str) -> Table:
     where = ("X" if layer is None else f"layers[{layer!r}]") + (f" of {modality!r}" if modality else "")
     if matrix is None:
         raise DataError(f"{where} must hold the values; it is empty. Name the layer that holds them: layer=...")
-    obs = obs.set_axis(obs.index.astype(str), axis="index")
-    return Table(obs, tuple(map(str, var_names)), matrix, where)
+    obs, var = (frame.set_axis(frame.index.astype(str), axis="index") for frame in (obs, var))
+    return Table(obs, var, matrix, where)
 
 
 def _layer(layers: Mapping[str, object] | StoredGroup, layer: str) -> object:

@@ -1,23 +1,23 @@
 """Stores on disk: rows of a CSR or dense matrix in HDF5 or zarr, read in contiguous runs.
 
-    ascending rows -contiguous_runs-> [first, stop) pairs -one read each-> rows, with those in small gaps dropped again
+    ascending rows -contiguous_runs-> [first, stop) pairs -one read each-> the rows, with those in small gaps
 
 Of a CSR matrix the row starts are held in memory (8 bytes a cell). The file closes when its last store is collected.
 """
 
 import numpy as np
 
+from cellwright.data.chunks import LibraryReader, reader_of
 from cellwright.data.safety import reading
 from cellwright.data.source import Matrix, Store
 from cellwright.data.stored import Stored, StoredArray, StoredGroup, is_array, is_group, sparse_shape, stored_form
 from cellwright.data.values import as_float32, plain_csr
 from cellwright.errors import DataError, DataFileError
 
-# a read call takes about as long as reading so many bytes more, so smaller gaps between rows are read too and dropped
-GAP_BYTES = 65_536
-# blocks are at least so long that a call reads more than it costs, and at most so long that a buffer of
-# `plan.BUFFER_ROWS` still mixes 16 places of the file
-MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 64, 1024
+# Blocks that are shuffled together have at least so many bytes, so that a call reads more than it costs, or at least so
+# many rows; and at most so many, because a buffer holds `plan.BLOCKS_PER_BUFFER` of them.
+MIN_BLOCK_BYTES, MAX_BLOCK_BYTES = 100_000, 400_000
+MIN_BLOCK_ROWS, ENOUGH_BLOCK_ROWS, MAX_BLOCK_ROWS = 16, 64, 1024
 
 
 class CsrOnDisk(Store):
@@ -26,28 +26,30 @@ class CsrOnDisk(Store):
     def __init__(self, group: StoredGroup, where: str) -> None:
         self.where = where
         self.n_obs, self.n_vars = sparse_shape(group)
-        self._values: StoredArray = group["data"]
-        self._columns: StoredArray = group["indices"]
+        values: StoredArray = group["data"]
+        columns: StoredArray = group["indices"]
         self._starts = np.asarray(group["indptr"][:], dtype=np.int64)
-        self._refuse_damaged()
+        self._refuse_damaged(values, columns)
+        self._values, self._columns = reader_of(values), reader_of(columns)
         per_row = max(1.0, self._starts[-1] / max(1, self.n_obs))
-        self._gap_rows = 1 + int(GAP_BYTES / (8 * per_row))
-        self.preferred_block_rows = _block_rows(self._values, per_row)
+        call_bytes = max(self._values.call_bytes, self._columns.call_bytes)
+        self._gap_rows = 1 + int(call_bytes / (4 * per_row))
+        self.preferred_block_rows = _block_rows(self._values.block_length / per_row, 8 * per_row)
 
-    def read(self, rows: np.ndarray) -> Matrix:
+    def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
         firsts, stops = contiguous_runs(rows, self._gap_rows)
         covered = _covered(firsts, stops)
         starts = np.append(0, np.cumsum(self._starts[covered + 1] - self._starts[covered]))
         with reading(self.where):
-            values = _concatenated(self._values, self._starts[firsts], self._starts[stops])
-            columns = _concatenated(self._columns, self._starts[firsts], self._starts[stops])
+            values = self._values.read(self._starts[firsts], self._starts[stops])
+            columns = self._columns.read(self._starts[firsts], self._starts[stops])
         block = plain_csr(values, columns, starts, (len(covered), self.n_vars), self.where)
-        return block if len(covered) == len(rows) else block[np.searchsorted(covered, rows)]
+        return block, _positions(covered, rows)
 
-    def _refuse_damaged(self) -> None:
-        starts, stored = self._starts, self._values.shape[0]
+    def _refuse_damaged(self, values: StoredArray, columns: StoredArray) -> None:
+        starts, stored = self._starts, values.shape[0]
         ascending = len(starts) == self.n_obs + 1 and starts[0] == 0 and not np.any(np.diff(starts) < 0)
-        if not ascending or starts[-1] != stored or self._columns.shape[0] != stored:
+        if not ascending or starts[-1] != stored or columns.shape[0] != stored:
             raise DataFileError(
                 f"{self.where} must be a CSR matrix of {self.n_obs} rows; its row starts do not fit {stored} values. "
                 "The file is damaged: write it again from its source."
@@ -60,16 +62,16 @@ class DenseOnDisk(Store):
     def __init__(self, array: StoredArray, where: str) -> None:
         self.where = where
         self.n_obs, self.n_vars = array.shape
-        self._array = array
-        self._gap_rows = 1 + GAP_BYTES // max(1, self.n_vars * array.dtype.itemsize)
-        self.preferred_block_rows = _block_rows(array, 1)
+        self._values = LibraryReader(array)
+        row_bytes = max(1, self.n_vars * array.dtype.itemsize)
+        self._gap_rows = 1 + self._values.call_bytes // row_bytes
+        self.preferred_block_rows = _block_rows(self._values.block_length, row_bytes)
 
-    def read(self, rows: np.ndarray) -> Matrix:
+    def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
         firsts, stops = contiguous_runs(rows, self._gap_rows)
-        covered = _covered(firsts, stops)
         with reading(self.where):
-            block = as_float32(_concatenated(self._array, firsts, stops), self.where)
-        return block if len(covered) == len(rows) else block[np.searchsorted(covered, rows)]
+            block = as_float32(self._values.read(firsts, stops), self.where)
+        return block, _positions(_covered(firsts, stops), rows)
 
 
 def store_on_disk(item: Stored, where: str) -> Store:
@@ -93,19 +95,17 @@ def contiguous_runs(rows: np.ndarray, gap_rows: int = 1) -> tuple[np.ndarray, np
 
 
 def _covered(firsts: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.zeros(0, np.int64), *map(np.arange, firsts, stops)])
+    lengths = stops - firsts
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(firsts - (ends - lengths), lengths)
 
 
-def _concatenated(array: StoredArray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The pieces [begin, end) of an array along its first axis, one after the other."""
-    bounds = np.append(0, np.cumsum(ends - begins))
-    out = np.empty((bounds[-1], *array.shape[1:]), array.dtype)
-    for at, begin, end in zip(bounds, begins, ends, strict=False):
-        out[at : at + end - begin] = array[begin:end]
-    return out
+def _positions(covered: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return np.arange(len(rows)) if len(covered) == len(rows) else np.searchsorted(covered, rows)
 
 
-def _block_rows(array: StoredArray, values_per_row: float) -> int:
-    """As many rows as a chunk holds, within bounds; a contiguous array has no chunks."""
-    chunk = array.chunks[0] if array.chunks else 0
-    return int(np.clip(chunk / values_per_row, MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
+def _block_rows(wanted: float, row_bytes: float) -> int:
+    """So many rows, within bounds."""
+    least = np.clip(MIN_BLOCK_BYTES / row_bytes, MIN_BLOCK_ROWS, ENOUGH_BLOCK_ROWS)
+    most = np.clip(MAX_BLOCK_BYTES / row_bytes, MIN_BLOCK_ROWS, MAX_BLOCK_ROWS)
+    return int(np.clip(wanted, least, most))

@@ -35,9 +35,10 @@ class MatchedStore(Store):
         self.n_obs, self.n_vars = store.n_obs, len(columns)
         self.preferred_block_rows = store.preferred_block_rows
 
-    def read(self, rows: np.ndarray) -> Matrix:
+    def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
         block = self._store.read(rows)
-        return self._of_dense(block) if isinstance(block, np.ndarray) else self._of_sparse(block)
+        matched = self._of_dense(block) if isinstance(block, np.ndarray) else self._of_sparse(block)
+        return matched, np.arange(len(rows))
 
     def _of_dense(self, block: np.ndarray) -> np.ndarray:
         out = np.zeros((len(block), self.n_vars), dtype=np.float32)

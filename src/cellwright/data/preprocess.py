@@ -15,11 +15,9 @@ from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from anndata import AnnData
 from pydantic import Field
 from scipy import sparse
-from sklearn.impute import KNNImputer, SimpleImputer
 
 from cellwright.core.options import Options
 from cellwright.errors import DataError, MissingKey, UnsuitableValues
@@ -249,6 +247,8 @@ def _imputed(values: Values, kept: _Kept, how: str) -> tuple[Values, int]:
             "Set missing to drop_cells or drop_features."
         )
     kept.remove_features("never_observed", np.all(np.isnan(kept.of(values, kept.fit_cells)), axis=0))
+    from sklearn.impute import KNNImputer, SimpleImputer  # takes two seconds, and counts have nothing to impute
+
     imputer = KNNImputer(n_neighbors=_N_NEIGHBOURS) if how == "knn" else SimpleImputer(strategy=how)
     imputer.fit(kept.of(values, kept.fit_cells))
     block = values[:, kept.features]
@@ -273,6 +273,8 @@ def _mitochondrial_share(block: Values, var_names: pd.Index) -> np.ndarray:
             "max_mitochondrial_fraction needs features named MT-... or mt-...; there is none. "
             "Set it to None, or name the features by gene symbols."
         )
+    import scanpy as sc  # takes five seconds of CPU, and every command opens this file for its options
+
     cells = AnnData(block, var=pd.DataFrame({"mitochondrial": is_mitochondrial}, index=_plain_names(block.shape[1])))
     qc = sc.pp.calculate_qc_metrics(cells, qc_vars=["mitochondrial"], percent_top=None, log1p=False, inplace=False)
     return np.nan_to_num(qc[0]["pct_counts_mitochondrial"].to_numpy() / 100)  # an empty cell has no share
@@ -299,6 +301,8 @@ def _variable(values: Values, kept: _Kept, options: PreprocessOptions, obs: pd.D
         obs=pd.DataFrame({"batch": batch}, index=_plain_names(len(batch))),
         var=pd.DataFrame(index=_plain_names(block.shape[1])),
     )
+    import scanpy as sc  # see above
+
     chosen = {"n_top_genes": options.n_top_genes, "batch_key": "batch" if options.batch_key else None, "inplace": False}
     if options.hvg_flavor == "pearson_residuals":
         _refuse_fractions(_stored(block))

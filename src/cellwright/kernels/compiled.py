@@ -5,11 +5,14 @@
 `CELLWRIGHT_KERNELS=torch` in the environment turns the kernels off: results are equal within rounding, and slower.
 """
 
+import hashlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar
-
-import numba
 
 from cellwright.errors import OptionError
 
@@ -22,6 +25,29 @@ VARIABLE = "CELLWRIGHT_KERNELS"
 _IN_ORDER = {"contract", "nsz"}
 # a sum may be taken in several parts at once: that makes it fast, and more exact
 _ANY_ORDER = {*_IN_ORDER, "reassoc"}
+
+
+def backend() -> Backend:
+    """What evaluates likelihoods, sparse layers and noise on a CPU: compiled kernels, or plain torch.
+
+    The files of kernels need Numba; they are imported where this has said `numba`, so that all else works without.
+
+    Raises `OptionError` for a value of the environment variable that is not known.
+    """
+    wanted = os.environ.get(VARIABLE, "auto")
+    if wanted not in ("auto", "numba", "torch"):
+        raise OptionError(f"{VARIABLE} must be auto, numba or torch; it is {wanted!r}. Set it, or unset it for auto.")
+    return "numba" if wanted != "torch" and _numba_is_there() else "torch"
+
+
+@cache
+def _numba_is_there() -> bool:
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # also of a Numba that is older than the NumPy beside it
+        warnings.warn(f"Numba cannot be loaded ({error}); all runs in plain torch, slower.", stacklevel=2)
+        return False
+    return True
 
 
 def kernel(function: Function) -> Function:
@@ -40,16 +66,48 @@ def inlined(function: Function) -> Function:
 
 
 def _compiled(function: Function, fastmath: set[str], **flags: bool) -> Function:
-    compiled: Function = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=fastmath, **flags)(function)
+    import numba
+
+    # Numba keeps compiled code under a function's name and its file's time; what it calls in other files is not asked
+    # for. Under the name of all sources together, no change of any of them finds code that was compiled before it
+    function.__qualname__ = f"{function.__qualname__}_{digest_of(Path(__file__).parent)}"
+    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, **flags}
+    try:
+        compiled: Function = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that may be written to: compiled anew in every process
+        compiled = numba.njit(**options)(function)
     return compiled
 
 
-def backend() -> Backend:
-    """What evaluates the likelihoods and sparse layers on a CPU: compiled kernels, or plain torch.
+@cache
+def digest_of(folder: Path) -> str:
+    """A short digest of all source files of a folder."""
+    sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(sources).hexdigest()[:12]
 
-    Raises `OptionError` for a value of the environment variable that is not known.
-    """
-    wanted = os.environ.get(VARIABLE, "auto")
-    if wanted not in ("auto", "numba", "torch"):
-        raise OptionError(f"{VARIABLE} must be auto, numba or torch; it is {wanted!r}. Set it, or unset it for auto.")
-    return "torch" if wanted == "torch" else "numba"
+
+@contextmanager
+def announcing_compilation(announce: Callable[[], None]) -> Iterator[None]:
+    """Inside, `announce` is called before anything is compiled, once; what is read from disk is not announced."""
+    if backend() == "torch":
+        yield
+        return
+    from numba.core import event
+
+    class FirstCompilation(event.Listener):
+        announced = False
+
+        def on_start(self, event: object) -> None:
+            if not self.announced:
+                self.announced = True
+                announce()
+
+        def on_end(self, event: object) -> None:
+            pass  # the interface asks for it
+
+    listener = FirstCompilation()
+    event.register("numba:compile", listener)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)

@@ -17,8 +17,6 @@ import numpy as np
 from cellwright.kernels.compiled import inlined, kernel
 from cellwright.kernels.elementary import log, log1p
 from cellwright.kernels.shares import (
-    add_scaled,
-    add_stored,
     exponentials,
     largest,
     load_row,
@@ -29,6 +27,8 @@ from cellwright.kernels.special import digamma
 
 TABULATED = 8  # counts up to here are looked up
 _RECURRED = 64  # and up to here multiplied out
+# below, the product for 64 may be more than float64 can hold; above, log Gamma(x + theta) - log Gamma(theta) cancels
+_SMALL_THETA, _LARGE_THETA = 1e-5, 1e6
 _F = np.float32
 _ONE = _F(1)
 
@@ -74,29 +74,27 @@ def log_prob(
     `by_logit` may be `logits` itself, float32 or the bits of bfloat16; of no columns, it asks for no derivatives.
     """
     n_obs, n_vars = logits.shape
-    buffers = np.empty((6, n_vars), np.float32)
-    row, mean, value = buffers[0], buffers[1], buffers[2]
-    share, by_mean, slope = buffers[3], buffers[4], buffers[5]
-    inverse = np.empty(n_vars, np.float32)
+    buffers = np.empty((5, n_vars), np.float32)
+    row, mean, value, by_mean, inverse = buffers[0], buffers[1], buffers[2], buffers[3], buffers[4]
     for j in range(n_vars):
         inverse[j] = _ONE / theta[j]
     for i in range(n_obs):
         load_row(logits[i], bias, row)
         top = largest(row)
         scale = exponentials(row, top, mean)
-        offset = math.log(library[i]) - top - math.log(scale)
+        offset = math.log(np.float64(library[i])) - top - math.log(np.float64(scale))
         per_share = library[i] / scale
-        at_zero(mean, per_share, theta, inverse, value, share)
-        zero_slopes(value, share, theta, inverse, by_mean, slope)
+        at_zero(mean, per_share, theta, inverse, value, by_mean)
+        if by_logit.shape[1]:
+            _add_theta_slopes(value, by_mean, inverse, weight[i], by_theta)
         for s in range(starts[i], starts[i + 1]):
             x, j = values[s], columns[s]
             if x != 0:
-                at_count(x, j, mean[j] * per_share, row[j] + offset, theta, inverse, table, value, by_mean, slope)
+                slope = at_count(x, j, mean[j] * per_share, row[j] + offset, theta, inverse, table, value, by_mean)
+                by_theta[j] += weight[i] * slope
         total[i] = total_of(value)
         if by_logit.shape[1]:
-            store_slopes(by_mean, mean, total_of(by_mean) / scale, by_logit[i])
-            add_stored(by_logit[i], weight[i], by_bias)
-            add_scaled(slope, weight[i], by_theta)
+            store_slopes(by_mean, mean, total_of(by_mean) / scale, weight[i], by_logit[i], by_bias)
 
 
 @kernel
@@ -106,30 +104,26 @@ def at_zero(
     theta: np.ndarray,
     inverse: np.ndarray,
     value: np.ndarray,
-    share: np.ndarray,
+    by_mean: np.ndarray,
 ) -> None:
-    """value = log NB(0), share = mean / (mean + theta), of the means `scale * mean`."""
+    """value = log NB(0), and its derivative by log mean, of the means `scale * mean`.
+
+    The derivative by theta follows: value = -theta L and by_mean = -theta share, so it is (value - by_mean) / theta.
+    """
     for j in range(mean.shape[0]):
         ratio = mean[j] * scale * inverse[j]
         u = _ONE + ratio
         part = _ONE / u
         value[j] = -theta[j] * (log(u) + (ratio - (u - _ONE)) * part)
-        share[j] = ratio * part
+        by_mean[j] = -theta[j] * (ratio * part)
 
 
 @kernel
-def zero_slopes(
-    value: np.ndarray,
-    share: np.ndarray,
-    theta: np.ndarray,
-    inverse: np.ndarray,
-    by_mean: np.ndarray,
-    by_theta: np.ndarray,
+def _add_theta_slopes(
+    value: np.ndarray, by_mean: np.ndarray, inverse: np.ndarray, weight: np.float32, by_theta: np.ndarray
 ) -> None:
-    """The derivatives at zero, by the logarithm of the mean and by theta."""
     for j in range(value.shape[0]):
-        by_mean[j] = -theta[j] * share[j]
-        by_theta[j] = share[j] + value[j] * inverse[j]
+        by_theta[j] += weight * ((value[j] - by_mean[j]) * inverse[j])
 
 
 @inlined
@@ -143,9 +137,11 @@ def at_count(
     table: np.ndarray,
     value: np.ndarray,
     by_mean: np.ndarray,
-    by_theta: np.ndarray,
-) -> None:
-    """Turn what stands in `value`, `by_mean` and `by_theta` for a zero into what belongs to the count x > 0."""
+) -> np.float64:
+    """Turn what stands in `value` and `by_mean` for a zero into what belongs to the count x > 0.
+
+    Returns by how much the derivative by theta differs from that at a zero.
+    """
     whole = int(x)
     if whole == x and whole <= TABULATED:
         # x (log mean - L) - theta L + A(x); in float64, because log mean and L cancel where the mean is large
@@ -153,18 +149,24 @@ def at_count(
         value[j] += x * (log_mean - log_odds) + table[j, whole - 1]
         part = _ONE / (theta[j] + mean)
         by_mean[j] = theta[j] * (x - mean) * part
-        by_theta[j] += table[j, TABULATED + whole - 1] - x * part
+        more = np.float64(table[j, TABULATED + whole - 1] - x * part)
     else:
-        shape, exact_mean = np.float64(theta[j]), math.exp(log_mean)
+        count, shape, exact_mean = np.float64(x), np.float64(theta[j]), math.exp(log_mean)
         log_odds = math.log1p(exact_mean / shape)
-        if whole == x and whole <= _RECURRED:
+        if whole == x and whole <= _RECURRED and shape > _SMALL_THETA:
             extra, slope = _recurred(whole, shape, table[j])
+        elif shape > _LARGE_THETA:
+            # Stirling's formula for both; their errors, less than 1 / (12 theta), are not needed
+            extra = (count + shape - 0.5) * math.log1p(count / shape) - count - math.lgamma(count + 1.0)
+            slope = math.log1p(count / shape) + 0.5 * count / (shape * (count + shape))
         else:
-            extra = math.lgamma(x + shape) - math.lgamma(shape) - math.lgamma(x + 1.0) - x * math.log(shape)
-            slope = digamma(x + shape) - digamma(shape)
-        value[j] = x * (log_mean - log_odds) - shape * log_odds + extra
-        by_mean[j] = shape * (x - exact_mean) / (shape + exact_mean)
-        by_theta[j] += slope - x / (shape + exact_mean)
+            rising = math.lgamma(count + shape) - math.lgamma(shape)
+            extra = rising - math.lgamma(count + 1.0) - count * math.log(shape)
+            slope = digamma(count + shape) - digamma(shape)
+        value[j] = count * (log_mean - log_odds) - shape * log_odds + extra
+        by_mean[j] = shape * (count - exact_mean) / (shape + exact_mean)
+        more = slope - count / (shape + exact_mean)
+    return more
 
 
 @kernel

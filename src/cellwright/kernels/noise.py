@@ -47,3 +47,11 @@ def normal(key: np.uint64, rows: np.ndarray, out: np.ndarray) -> None:
             out[i, k] = radius * math.cos(angle)
             if half + k < width:
                 out[i, half + k] = radius * math.sin(angle)
+
+
+@kernel
+def keep(key: np.uint64, rate: float, out: np.ndarray) -> None:
+    """out[s] = 0 with probability `rate`, else 1 / (1 - rate): the mask of dropout."""
+    below, scale = np.uint64(rate * 2.0**64), np.float32(1.0 / (1.0 - rate))
+    for s in range(out.shape[0]):
+        out[s] = np.float32(0) if _mix(np.uint64(s) * _GOLDEN + key) < below else scale

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from cellwright.kernels.compiled import kernel
-from cellwright.kernels.shares import add_stored, exponentials, largest, load_row, store_slopes, total_of
+from cellwright.kernels.shares import exponentials, largest, load_row, store_slopes, total_of
 
 _LOG_FACTORIALS = np.array([math.lgamma(x + 1.0) for x in range(256)])
 
@@ -36,7 +36,7 @@ def log_prob(
         load_row(logits[i], bias, row)
         top = largest(row)
         scale = exponentials(row, top, exponential)
-        offset = math.log(library[i]) - top - math.log(scale)
+        offset = math.log(np.float64(library[i])) - top - math.log(np.float64(scale))
         _at_zero(exponential, library[i] / scale, value, by_mean)
         for s in range(starts[i], starts[i + 1]):
             x, j = values[s], columns[s]
@@ -48,8 +48,7 @@ def log_prob(
                 by_mean[j] = x - mean
         total[i] = total_of(value)
         if by_logit.shape[1]:
-            store_slopes(by_mean, exponential, total_of(by_mean) / scale, by_logit[i])
-            add_stored(by_logit[i], weight[i], by_bias)
+            store_slopes(by_mean, exponential, total_of(by_mean) / scale, weight[i], by_logit[i], by_bias)
 
 
 @kernel

@@ -54,17 +54,22 @@ def total_of(row: np.ndarray) -> np.float32:
 
 
 @kernel
-def store_slopes(by_log_mean: np.ndarray, exponential: np.ndarray, factor: np.float32, stored: np.ndarray) -> None:
-    """The derivative by each logit; `factor` is the sum of `by_log_mean` over the sum of exponentials."""
+def store_slopes(
+    by_log_mean: np.ndarray,
+    exponential: np.ndarray,
+    factor: np.float32,
+    weight: np.float32,
+    stored: np.ndarray,
+    by_bias: np.ndarray,
+) -> None:
+    """The derivative by each logit; `factor` is the sum of `by_log_mean` over the sum of exponentials.
+
+    By bias it adds up over cells, each with its weight.
+    """
     for j in range(by_log_mean.shape[0]):
-        stored[j] = narrowed(by_log_mean[j] - exponential[j] * factor, stored)
-
-
-@kernel
-def add_scaled(row: np.ndarray, scale: np.float32, out: np.ndarray) -> None:
-    """out += scale * row."""
-    for j in range(row.shape[0]):
-        out[j] += scale * row[j]
+        slope = by_log_mean[j] - exponential[j] * factor
+        stored[j] = narrowed(slope, stored)
+        by_bias[j] += weight * slope
 
 
 @kernel

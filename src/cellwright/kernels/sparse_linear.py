@@ -6,9 +6,10 @@ CSR -product-> (n_obs, n_out);   CSR -by_feature-> the stored values feature by 
 import numpy as np
 
 from cellwright.kernels.compiled import kernel
+from cellwright.kernels.shares import total_of
 from cellwright.kernels.vectors import add_rows
 
-_BLOCK_BYTES = 2**19  # of the weight: so much stays in a core's own cache while all rows pass by
+_BLOCK_BYTES = 2**18  # of the weight: so much stays in a core's own cache while all rows pass by
 
 
 @kernel
@@ -25,6 +26,13 @@ def product(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, weight:
                 last += 1
             add_rows(values, columns, first, last, weight, out[i])
             position[i] = last
+
+
+@kernel
+def row_sums(values: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
+    """The sum of each row's stored values."""
+    for i in range(out.shape[0]):
+        out[i] = total_of(values[starts[i] : starts[i + 1]])
 
 
 @kernel

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
-from cellwright.kernels import bernoulli as kernels
 from cellwright.likelihoods.compiled import compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood
@@ -55,6 +54,8 @@ class BernoulliHead(Head):
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
         if is_compiled(x, h, where):
+            from cellwright.kernels import bernoulli as kernels
+
             return compiled_log_prob(kernels.log_prob, x, h, library, [self.logits])
         return bernoulli_log_prob(x, self.logits(h), where)
 

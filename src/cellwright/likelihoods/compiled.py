@@ -8,7 +8,8 @@ In mixed precision the products are bfloat16; everything between them is float32
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, reduce
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +54,10 @@ def compiled_log_prob(
     mixed = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     head = _Head(kernel, x, library, features, torch.bfloat16 if mixed else torch.float32)
     weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
-    log_prob: Tensor = _LogProb.apply(head, len(layers), h, *weights, *biases, *features.parameters)
+    tensors = [h, *weights, *biases, *features.parameters]
+    if not torch.is_grad_enabled():  # autograd would still ask for derivatives
+        tensors = [tensor.detach() for tensor in tensors]
+    log_prob: Tensor = _LogProb.apply(head, len(layers), *tensors)
     return log_prob
 
 
@@ -78,13 +82,14 @@ class _LogProb(torch.autograd.Function):
         n, saved = ctx.n_layers, ctx.saved_tensors
         operands, slopes, vectors = saved[: n + 1], saved[n + 1 : 2 * n + 1], saved[2 * n + 1 :]
         h, weights, column = operands[0], operands[1:], grad[:, None]
-        if bool((grad == grad[0]).all()):
-            sums = [grad[0] * summed for summed in ctx.sums]
+        first = grad[:1].sum()  # zero without cells
+        if bool((grad == first).all()):
+            sums = [first * summed for summed in ctx.sums]
         else:  # cells count differently: the sums over cells were taken for equal ones
             sums = ctx.head.evaluate(operands, vectors, cell_weight=grad.contiguous(), keeps_slopes=True)[2]
         scaled = (h * column).to(h.dtype)
         by_weight = [(slope.T @ scaled).to(torch.float32) for slope in slopes]
-        by_h = sum(slope @ weight for slope, weight in zip(slopes, weights, strict=True)) * column
+        by_h = reduce(add, map(torch.mm, slopes, weights)) * column
         return None, None, by_h.to(ctx.dtype), *by_weight, *sums
 
 
@@ -92,10 +97,8 @@ class _Head:
     """What the kernel reads of one minibatch, and how its rows are cut into blocks and threads."""
 
     def __init__(self, kernel: Kernel, x: SparseRows, library: Tensor, features: Features, dtype: torch.dtype) -> None:
-        assert x.columns is not None
-        assert x.starts is not None
         self.kernel, self.table, self.dtype = kernel, features.table, dtype
-        self.values, self.columns, self.starts = x.values.numpy(), x.columns.numpy(), x.starts.numpy()
+        self.values, self.columns, self.starts = x.arrays
         self.library = library.detach().reshape(-1).numpy()
         self.n_obs, self.n_vars = x.n_obs, x.n_vars
 
@@ -112,7 +115,7 @@ class _Head:
         total = torch.empty(self.n_obs)
         weight_of_cell = torch.ones(self.n_obs) if cell_weight is None else cell_weight
         n_threads = max(1, min(torch.get_num_threads(), self.n_obs * self.n_vars // _ENTRIES_PER_THREAD))
-        block = min(self.n_obs, max(_MIN_BLOCK_ROWS, _BLOCK_ENTRIES // self.n_vars) * n_threads)
+        block = max(1, min(self.n_obs, max(_MIN_BLOCK_ROWS, _BLOCK_ENTRIES // self.n_vars) * n_threads))
         slopes = [torch.empty(self.n_obs if keeps_slopes else block, self.n_vars, dtype=self.dtype) for _ in weights]
         sums = torch.zeros(n_threads, len(vectors), self.n_vars)
         inputs = [vector.numpy() for vector in vectors]
@@ -121,11 +124,11 @@ class _Head:
             logits = [slope[rows] if keeps_slopes else slope[: rows.stop - rows.start] for slope in slopes]
             for matrix, weight in zip(logits, weights, strict=True):
                 torch.mm(h[rows], weight.T, out=matrix)
-            bounds = np.linspace(rows.start, rows.stop, n_threads + 1).astype(int)
 
-            def part(thread: int, bounds: np.ndarray = bounds, logits: list[Tensor] = logits) -> None:
-                own = slice(bounds[thread], bounds[thread + 1])
-                within = [_bits(matrix[own.start - bounds[0] : own.stop - bounds[0]]) for matrix in logits]
+            def part(thread: int, rows: slice = rows, logits: list[Tensor] = logits) -> None:
+                cuts = [(rows.stop - rows.start) * t // n_threads for t in (thread, thread + 1)]
+                within = [_bits(matrix[slice(*cuts)]) for matrix in logits]
+                own = slice(rows.start + cuts[0], rows.start + cuts[1])
                 cells = self.library[own], weight_of_cell.numpy()[own]
                 starts, by_vector = self.starts[own.start : own.stop + 1], sums[thread].numpy()
                 self.kernel(

@@ -19,7 +19,6 @@ from torch import Generator, Tensor, nn
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
-from cellwright.kernels import gaussian as kernels
 from cellwright.likelihoods.compiled import Features, compiled_log_prob, is_compiled
 from cellwright.likelihoods.head import Head, Likelihood
 
@@ -65,6 +64,8 @@ class GaussianHead(Head):
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
         if is_compiled(x, h, where):
+            from cellwright.kernels import gaussian as kernels
+
             return compiled_log_prob(kernels.log_prob, x, h, library, [self.location], Features((self.log_variance,)))
         return gaussian_log_prob(x, self.location(h), self.log_variance, where)
 

@@ -26,7 +26,6 @@ from torch import Generator, Tensor, nn
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
-from cellwright.kernels import negative_binomial as kernels
 from cellwright.likelihoods.compiled import Features, compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
@@ -68,6 +67,8 @@ class NegativeBinomialHead(Head):
     ) -> Float[Tensor, " n_obs"]:
         theta = self.log_theta.exp()
         if is_compiled(x, h, where):
+            from cellwright.kernels import negative_binomial as kernels
+
             return compiled_log_prob(kernels.log_prob, x, h, library, [self.share], features_of(theta))
         return negative_binomial_log_prob(x, log_mean_of(self.share(h), library), theta, where)
 
@@ -79,6 +80,8 @@ class NegativeBinomialHead(Head):
 
 def features_of(theta: Float[Tensor, " n_vars"]) -> Features:
     """Theta, and what is tabulated of it for small counts."""
+    from cellwright.kernels import negative_binomial as kernels
+
     table = np.empty((len(theta), 2 * kernels.TABULATED), np.float32)
     kernels.tabulate(theta.detach().numpy(), table)
     return Features((theta,), (table,))

@@ -19,7 +19,6 @@ from torch import Generator, Tensor, nn
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
-from cellwright.kernels import poisson as kernels
 from cellwright.likelihoods.compiled import compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
@@ -59,6 +58,8 @@ class PoissonHead(Head):
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
         if is_compiled(x, h, where):
+            from cellwright.kernels import poisson as kernels
+
             return compiled_log_prob(kernels.log_prob, x, h, library, [self.share])
         return poisson_log_prob(x, log_mean_of(self.share(h), library), where)
 

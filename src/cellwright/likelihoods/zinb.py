@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.support import Support
-from cellwright.kernels import zinb as kernels
 from cellwright.likelihoods.compiled import compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
@@ -61,6 +60,8 @@ class ZINBHead(Head):
     ) -> Float[Tensor, " n_obs"]:
         theta = self.log_theta.exp()
         if is_compiled(x, h, where):
+            from cellwright.kernels import zinb as kernels
+
             layers = [self.share, self.dropout_logits]
             return compiled_log_prob(kernels.log_prob, x, h, library, layers, features_of(theta))
         log_mean = log_mean_of(self.share(h), library)

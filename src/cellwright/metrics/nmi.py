@@ -1,7 +1,5 @@
 """Normalised mutual information: how much of the labels the clusters tell, as a share of their mean entropy."""
 
-from sklearn.metrics import normalized_mutual_info_score
-
 from cellwright.metrics.labels import Labels, labelled_pairs
 from cellwright.metrics.metric import Metric
 
@@ -12,6 +10,8 @@ def nmi(labels_true: Labels, clusters: Labels) -> float:
     It is not corrected for chance and grows with the number of clusters: read it beside the adjusted Rand index.
     Cells without a label (NaN) are left out; one label and one cluster score 1. Raises `DataError` if none is labelled.
     """
+    from sklearn.metrics import normalized_mutual_info_score  # takes two seconds, and a report needs only the titles
+
     true, predicted, _ = labelled_pairs(labels_true, clusters)
     return float(normalized_mutual_info_score(true, predicted, average_method="arithmetic"))
 

@@ -8,7 +8,6 @@ of the cells is scored against all cells, so that large data cost n_obs x SCORED
 """
 
 import numpy as np
-from sklearn.metrics import pairwise_distances_chunked
 
 from cellwright.errors import DataError, UnsuitableValues
 from cellwright.metrics.labels import Labels, cluster_codes, codes_of
@@ -88,6 +87,8 @@ def _scored(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _widths(latent: np.ndarray, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The silhouette width of each of `rows`; 0 for a group of one cell and where all distances are 0."""
+    from sklearn.metrics import pairwise_distances_chunked  # takes two seconds, and a report needs only the titles
+
     sizes, cells = np.bincount(codes), np.arange(len(rows))
     # cells of a group side by side: their distances are then summed where they lie, without a product
     by_group, starts = latent[np.argsort(codes, kind="stable")], np.cumsum(sizes) - sizes

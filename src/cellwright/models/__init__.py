@@ -35,7 +35,10 @@ class Entry:
 _LINEAR = {"n_layers": 0, "activation": "linear"}
 
 MODELS: dict[str, Entry] = {
-    "pca": Entry(PCA, PCAOptions, "principal components of log-normalised values; the baseline"),
+    "pca": Entry(PCA, PCAOptions, "principal components of scaled log-normalised values; a baseline"),
+    "pca_unscaled": Entry(
+        PCA, PCAOptions, "principal components of log-normalised values as they are; a baseline", {"scale": False}
+    ),
     "ae": Entry(Autoencoder, AutoencoderOptions, "autoencoder with squared error on log-normalised values"),
     "dae": Entry(
         Autoencoder, AutoencoderOptions, "denoising autoencoder: part of the input is masked", {"corruption": "mask"}
@@ -67,12 +70,15 @@ def build_with(name: str, schema: Schema, options: Options) -> Model:
 
 
 def name_of(model: Model) -> str:
-    """The name that it was built by; of a model made from its class, the name whose preset its options agree with best.
+    """The name that it was built by; of a model made from its class, the nearest name."""
+    return model.name or nearest_name(type(model), model.options)
+
+
+def nearest_name(model: type[Model], options: Options) -> str:
+    """The name whose preset the options agree with best: what `pca:scale=false` is, however it was spelled.
 
     A class that is not in MODELS goes by its own name.
     """
-    if model.name is not None:
-        return model.name
-    entries = {name: entry for name, entry in MODELS.items() if entry.model is type(model)}
-    fitting = {n: e for n, e in entries.items() if all(getattr(model.options, k) == v for k, v in e.preset.items())}
-    return max(fitting, key=lambda name: len(fitting[name].preset), default=type(model).__name__.lower())
+    entries = {name: entry for name, entry in MODELS.items() if entry.model is model}
+    fitting = {n: e for n, e in entries.items() if all(getattr(options, k) == v for k, v in e.preset.items())}
+    return max(fitting, key=lambda name: len(fitting[name].preset), default=model.__name__.lower())

@@ -10,7 +10,7 @@ Differs from [Lopez18]: the library size is observed, not inferred.
 References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI; [Kingma15] Adam.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from jaxtyping import Float
 from pydantic import Field
@@ -24,7 +24,7 @@ from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.likelihoods import AnyLikelihood
 from cellwright.likelihoods.negative_binomial import NegativeBinomial
-from cellwright.losses.kl import kl_to_standard_normal
+from cellwright.losses.gaussian_latent import GaussianLatent
 from cellwright.models.model import Model
 from cellwright.models.parts.cell_encoder import CellEncoder
 from cellwright.models.parts.feature_decoder import FeatureDecoder
@@ -46,18 +46,6 @@ class VAEOptions(Options):
     kl_warmup_epochs: int = Field(0, ge=0, description="epochs over which the KL weight rises from 0 to beta")
     learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """q(z | x), a diagonal Gaussian; `mean` and `log_scale` are (n_obs, n_latent)."""
-
-    mean: Tensor
-    log_scale: Tensor
-
-    def sample(self, minibatch: Minibatch, step: Step) -> Float[Tensor, "n_obs n_latent"]:
-        """One draw per cell, differentiable in the parameters; the noise is keyed by row and step."""
-        return self.mean + self.log_scale.exp() * step.noise.normal(minibatch.rows, self.mean.shape[1])
 
 
 class VAE(Model, Encodes, Decodes):
@@ -88,11 +76,9 @@ class VAE(Model, Encodes, Decodes):
     def support(self) -> Support:
         return max(self.options.likelihood.support, support_of(self.options.transform))
 
-    def posterior(self, inputs: SparseRows) -> Posterior:
+    def posterior(self, inputs: SparseRows) -> GaussianLatent:
         """q(z | x) of transformed values."""
-        mean, log_scale = self.encoder(inputs).chunk(2, dim=1)
-        # a scale of exp(-7) is far below any width that the decoder can tell apart, exp(3) far above the prior's
-        return Posterior(mean, log_scale.clamp(-7, 3))
+        return GaussianLatent(self.encoder(inputs))
 
     def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
         """The posterior mean."""
@@ -116,11 +102,8 @@ class VAE(Model, Encodes, Decodes):
     def negative_elbo(self, minibatch: Minibatch, step: Step) -> Loss:
         """The two terms of the negative ELBO, in nats per cell."""
         q = self.posterior(self.encoder.inputs(minibatch))
-        z = q.sample(minibatch, step)
+        z, kl = q.draw(step.noise.normal(minibatch.rows, self.options.n_latent))
         return Loss(
-            {
-                "reconstruction": -self.decoder.log_prob(z, minibatch),
-                "kl": kl_to_standard_normal(q.mean, q.log_scale),
-            },
+            {"reconstruction": -self.decoder.log_prob(z, minibatch), "kl": kl},
             weights={"kl": self.options.beta * step.warmup(self.options.kl_warmup_epochs)},
         )

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellwright.core.minibatch import SparseRows
+from cellwright.nn.dropout import Dropout
 from cellwright.nn.sparse_linear import SparseLinear
 
 Activation = Literal["relu", "leaky_relu", "gelu", "silu", "linear"]
@@ -41,14 +42,16 @@ class MLP(nn.Module):
     def __init__(self, n_in: int, hidden: Hidden, *, sparse_input: bool = False) -> None:
         super().__init__()
         width = hidden.n_hidden
+        # what batch normalisation takes away again would move by the noise of its rounding errors, which Adam scales up
+        bias = hidden.normalisation != "batch"
         layers: list[nn.Module] = []
         for index in range(hidden.n_layers):
             if index == 0 and sparse_input:
-                layers.append(SparseLinear(n_in, width))
+                layers.append(SparseLinear(n_in, width, bias=bias))
             else:
-                layers.append(nn.Linear(width if index else n_in, width))
+                layers.append(nn.Linear(width if index else n_in, width, bias=bias))
             layers += [normaliser(hidden.normalisation, width), _ACTIVATIONS[hidden.activation]()]
-            layers += [nn.Dropout(hidden.dropout)]
+            layers += [Dropout(hidden.dropout)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: SparseRows | Float[Tensor, "n_obs n_in"]) -> Float[Tensor, "n_obs n_hidden"]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cellwright.core.options import Options
 from cellwright.errors import OptionError
-from cellwright.models import MODELS, Entry, entry_of
+from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,11 @@ class Arm:
 
 
 def with_baselines(arms: list[Arm]) -> list[Arm]:
-    """The arms, preceded by every baseline that is not among them: no model stands alone."""
-    there = {arm.model for arm in arms}
+    """The arms, preceded by every baseline that is not among them: no model stands alone.
+
+    With `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its options make it.
+    """
+    there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
     return [Arm(name) for name, entry in MODELS.items() if entry.model.is_baseline and name not in there] + arms
 
 

@@ -41,7 +41,7 @@ class CompareOptions(Options):
     """What is compared, and how often."""
 
     models: tuple[str, ...] = Field(
-        ("pca", "ae", "dae", "vae"), description="names, or name:option=value:...; baselines are always added"
+        ("ae", "dae", "vae"), description="names, or name:option=value:...; baselines are always added"
     )
     seeds: int = Field(3, ge=1, description="runs per model; each has its own split and weights")
     validation: float = Field(0.1, ge=0, lt=1, description="share of the cells for early stopping")

@@ -20,7 +20,9 @@ def needs(model: Model, ability: type[Ability], task: str) -> Ability:
     name = next(name for name, kind in ABILITIES.items() if kind is ability)
     able = ", ".join(other for other, entry in MODELS.items() if name in entry.abilities)
     has = ", ".join(abilities_of(type(model))) or "nothing that a task can use"
-    raise AbilityError(f"{name_of(model)} cannot do `{task}`: it must have the ability {name!r}; it {has}. {able} can.")
+    raise AbilityError(
+        f"{name_of(model)} cannot do `{task}`: it must have the ability {name!r}; it has {has}. {able} can."
+    )
 
 
 def cells_for(model: Model, data: Any, task: str) -> StoredSource:

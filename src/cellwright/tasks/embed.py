@@ -7,7 +7,6 @@ The picture is for looking only: distances between groups and their sizes mean l
 
 import anndata as ad
 import numpy as np
-import scanpy as sc
 import torch
 from scipy import sparse
 
@@ -32,6 +31,8 @@ def umap_of(latent: np.ndarray, seed: int) -> np.ndarray:
     """UMAP coordinates `(n_obs, 2)` float32 of `latent (n_obs, n_latent)`."""
     if len(latent) < 4:
         raise DataError(f"a UMAP needs at least four cells; there are {len(latent)}. Plot the latent itself.")
+    import scanpy as sc  # takes five seconds of CPU, and `reduce` draws a UMAP only where it is asked to
+
     cells = cells_only(len(latent))
     cells.obsm["latent"] = latent
     n_threads = torch.get_num_threads()

@@ -7,7 +7,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
 
 from cellwright.errors import DataError, MissingKey, UnsuitableValues
 
@@ -44,6 +43,8 @@ def nearest(latent: np.ndarray, n_neighbors: int, seed: int) -> tuple[np.ndarray
     n_neighbors = min(n_neighbors, n_obs - 1)
     if n_obs > EXACT_UP_TO:
         return _nn_descent(latent, n_neighbors, seed)
+    from sklearn.neighbors import NearestNeighbors  # takes two seconds, and `reduce` without a UMAP does without
+
     # without an argument, kneighbors leaves each cell out of its own neighbours, also among identical cells
     distances, indices = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(latent).kneighbors()
     return indices, distances

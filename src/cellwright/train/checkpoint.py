@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from cellwright.run import Run, replacing
+from cellwright.train.adam import Adam
 
 
 @dataclass
@@ -56,25 +56,18 @@ class Checkpoint:
         """Whether it is time to write again."""
         return self.folder is not None and self.writes and time.monotonic() - self._last >= self.seconds
 
-    def save(
-        self, place: Place, model: nn.Module, best: dict[str, Tensor], optimisers: Sequence[torch.optim.Optimizer]
-    ) -> None:
+    def save(self, place: Place, model: nn.Module, best: dict[str, Tensor], optimisers: Sequence[Adam]) -> None:
         """Replace the checkpoint."""
         if self.folder is None or not self.writes:
             return
         tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in best.items()}
-        scalars: list[dict[str, Any]] = []
         for number, optimiser in enumerate(optimisers):
-            state = optimiser.state_dict()
-            scalars.append({"param_groups": state["param_groups"]})
-            for parameter, values in state["state"].items():
-                tensors |= {f"optimiser/{number}/{parameter}/{key}": value for key, value in values.items()}
+            tensors |= {f"optimiser/{number}/{name}": value for name, value in optimiser.state().items()}
         self.folder.mkdir(exist_ok=True)
         with replacing(self.folder / "state.safetensors") as path:
             copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-            header = {"place": json.dumps(vars(place)), "optimisers": json.dumps(scalars)}
-            path.write_bytes(save(copies, metadata=header))
+            path.write_bytes(save(copies, metadata={"place": json.dumps(vars(place))}))
         self._last = time.monotonic()
 
     def load(self) -> "Saved | None":
@@ -85,7 +78,7 @@ class Checkpoint:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
             header = file.metadata()
-        return Saved(Place(**json.loads(header["place"])), tensors, json.loads(header["optimisers"]))
+        return Saved(Place(**json.loads(header["place"])), tensors)
 
     def remove(self) -> None:
         """Training is done: nothing to resume."""
@@ -99,16 +92,7 @@ class Saved:
 
     place: Place
     tensors: dict[str, Tensor]
-    optimisers: list[dict[str, Any]]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under a prefix (`model`, `best`)."""
+        """The tensors under a prefix (`model`, `best`, `optimiser/0`)."""
         return {n.removeprefix(f"{prefix}/"): v for n, v in self.tensors.items() if n.startswith(f"{prefix}/")}
-
-    def restore_optimiser(self, number: int, optimiser: torch.optim.Optimizer) -> None:
-        """Load the state of one optimiser."""
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in self.part(f"optimiser/{number}").items():
-            parameter, key = name.split("/", 1)
-            state.setdefault(int(parameter), {})[key] = value
-        optimiser.load_state_dict({"state": state, **self.optimisers[number]})

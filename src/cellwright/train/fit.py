@@ -9,7 +9,7 @@ One loop for networks and baselines: a GAN has two objectives, a baseline has no
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +19,20 @@ from cellwright.core.noise import NoiseKey
 from cellwright.core.objective import Step
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
-from cellwright.data.check import check_cells_have_counts, check_values, warn_of_logarithms
+from cellwright.data.check import check_cells, warn_of_logarithms
 from cellwright.data.open import open_data
 from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split, random_split
 from cellwright.errors import CellwrightError, DataError, SchemaMismatch
+from cellwright.kernels.compiled import announcing_compilation
 from cellwright.models import name_of
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.train.checkpoint import Checkpoint, Place, Saved
 from cellwright.train.cost import Cost, measured
-from cellwright.train.engine import Engine, is_main_process, make_fabric
+from cellwright.train.devices import Devices, devices_for, is_main_process
+from cellwright.train.engine import Engine
 from cellwright.train.history import History, Sums
 from cellwright.train.interrupt import Interrupted, Interruption, watching_for_interruption
 from cellwright.train.options import FitOptions
@@ -38,9 +40,6 @@ from cellwright.train.progress import FitProgress
 from cellwright.train.random_state import draw_weights, own_random_state, seed_device
 from cellwright.train.saved import begin_run, finish_run
 from cellwright.train.stopping import EarlyStopping
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 def fit(
@@ -65,11 +64,9 @@ def fit(
     """
     source = data if isinstance(data, StoredSource) else open_data(data, schema=model.schema)
     _check_schema(model, source)
-    check_values(source, model.support, wanted_by=type(model).__name__)
+    check_cells(source, model.support, wanted_by=type(model).__name__)
     if model.support is Support.non_negative:
         warn_of_logarithms(source, wanted_by=name_of(model))
-    if model.support is Support.counts:
-        check_cells_have_counts(source, wanted_by=type(model).__name__)
     split = split or random_split(source.n_obs, validation=options.validation, seed=options.seed)
     folder = None if run is None else Run(run)
     if folder is not None and is_main_process():
@@ -119,14 +116,14 @@ class _Fit:
             draw_weights(self.model)
         stages = self.model.stages()
         if stages:
-            fabric = make_fabric(self.options)
-            self.device = str(fabric.device)
+            devices = devices_for(self.options)
+            self.device = str(devices.device)
             saved = self.checkpoint.load()
             first = saved.place.stage if saved else 0
             with watching_for_interruption() as interruption:
                 for stage in range(first, len(stages)):
-                    engine = Engine(fabric, self.model, stages[stage], self.options)
-                    self._stage(fabric, engine, stage, saved if stage == first else None, interruption)
+                    engine = Engine(devices, self.model, stages[stage], self.options)
+                    self._stage(devices, engine, stage, saved if stage == first else None, interruption)
             self.model.to("cpu")
         self.model.eval()
         self.model.learn(self.source, self.split.train, self._rng(len(stages), 0))
@@ -134,18 +131,22 @@ class _Fit:
         return self.history
 
     def _stage(
-        self, fabric: "Fabric", engine: Engine, stage: int, saved: Saved | None, interruption: Interruption
+        self, devices: Devices, engine: Engine, stage: int, saved: Saved | None, interruption: Interruption
     ) -> None:
         """All epochs of one stage; ends with the best weights on validation, or with the last where there is none."""
         place, best = self._resume(engine, stage, saved)
         stopping = EarlyStopping(**place.stopping)
         n_epochs = self.options.epochs(len(self.split.train))
-        with FitProgress(type(self.model).__name__, n_epochs, len(self.split.train), shown=self.progress) as bar:
+        title, n_cells = type(self.model).__name__, len(self.split.train)
+        with (
+            FitProgress(title, n_epochs, n_cells, shown=self.progress) as bar,
+            announcing_compilation(bar.compiling),
+        ):
             while place.epoch < n_epochs and not stopping.should_stop:
-                means = self._epoch(fabric, engine, place, best, interruption, bar)
+                means = self._epoch(devices, engine, place, best, interruption, bar)
                 self.history.add(place.first_epoch + place.epoch, "train", means)
                 if len(self.split.validation):
-                    means = self._validate(fabric, engine)
+                    means = self._validate(devices, engine)
                     self.history.add(place.first_epoch + place.epoch, "validation", means)
                     watched = self.model.validates_on
                     if watched is not None and stopping.update(place.epoch, means[watched]):
@@ -162,7 +163,7 @@ class _Fit:
 
     def _epoch(
         self,
-        fabric: "Fabric",
+        devices: Devices,
         engine: Engine,
         place: Place,
         best: dict[str, Tensor],
@@ -173,15 +174,15 @@ class _Fit:
         self.model.train()
         sums = Sums(**place.sums)
         rng, seed = self._rng(place.stage, place.epoch), self._noise_seed(place.stage)
-        world, rank = fabric.world_size, fabric.global_rank
+        world, rank = devices.world_size, devices.global_rank
         plan = training_plan(self.source, self.options, place.block_rows)
         passes = self.source.minibatches(self.split.train, self.options.batch_size, plan, rng, rank, world)
         for index, minibatch in enumerate(passes):
             if index < place.index:
                 continue  # done before the fit was interrupted
             noise = NoiseKey(seed, place.epoch, index)
-            seed_device(fabric.device, hash((noise.seed, noise.epoch, index, rank)) % 2**63)  # of the dropout
-            terms = engine.step(minibatch.to(fabric.device), Step(place.epoch, noise), index)
+            seed_device(devices.device, hash((noise.seed, noise.epoch, index, rank)) % 2**63)  # of the dropout
+            terms = engine.step(minibatch.to(devices.device), Step(place.epoch, noise), index)
             sums.add(terms, float(minibatch.weight.sum()))
             bar.step(place.epoch, int(sums.weight))
             if self.checkpoint.due or interruption.signal_number:
@@ -191,14 +192,14 @@ class _Fit:
         return sums.means
 
     @torch.no_grad()
-    def _validate(self, fabric: "Fabric", engine: Engine) -> dict[str, float]:
+    def _validate(self, devices: Devices, engine: Engine) -> dict[str, float]:
         """The mean of each loss term over the validation rows, the same noise in every epoch."""
         self.model.eval()
         sums = Sums()
         rng = np.random.default_rng(0)
         for index, minibatch in enumerate(self.source.minibatches(self.split.validation, 1024, Sequential(), rng)):
             sums.add(
-                engine.evaluate(minibatch.to(fabric.device), Step.evaluation(index)), float(minibatch.weight.sum())
+                engine.evaluate(minibatch.to(devices.device), Step.evaluation(index)), float(minibatch.weight.sum())
             )
         return sums.means
 
@@ -211,7 +212,7 @@ class _Fit:
             return Place(stage, self.history.n_epochs, block_rows, stopping=asdict(stopping), rows=rows), {}
         self.model.load_state_dict(saved.part("model"))
         for number, optimiser in enumerate(engine.optimisers):
-            saved.restore_optimiser(number, optimiser)
+            optimiser.load_state(saved.part(f"optimiser/{number}"))
         self.history.rows = [(int(e), str(s), str(t), float(v)) for e, s, t, v in saved.place.rows]
         self.spent_before = saved.place.wall_seconds, saved.place.cpu_seconds
         return saved.place, saved.part("best")

@@ -19,13 +19,24 @@ from cellwright.data.fingerprint import fingerprint
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split
 from cellwright.errors import RunError
+from cellwright.kernels.compiled import backend
 from cellwright.models import MODELS, build_with, name_of
 from cellwright.models.model import Model
 from cellwright.run import Run, RunRecord
 from cellwright.train.history import History
 from cellwright.train.options import FitOptions
 
-VERSIONS_OF = ("cellwright", "torch", "lightning-fabric", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
+VERSIONS_OF = (
+    "cellwright",
+    "torch",
+    "lightning-fabric",
+    "numpy",
+    "scipy",
+    "anndata",
+    "scanpy",
+    "scikit-learn",
+    "numba",
+)
 
 
 def begin_run(
@@ -99,6 +110,7 @@ def record_of(model: Model, source: StoredSource, options: FitOptions, command: 
         data=fingerprint(source),
         versions={"python": platform.python_version(), **_versions()},
         device=f"{options.device} ({platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads)",
+        kernels=backend(),
         citations=list(model.citations),
         notes={"changed_options": model.options.model_dump(mode="json", exclude_defaults=True)},
     )

@@ -32,6 +32,12 @@ def test_a_baseline_that_is_best_is_enough():
     assert "pca has the best adjusted Rand index: 0.800 ± 0.000. pca is enough here" in text
 
 
+def test_of_several_baselines_the_better_one_is_named_though_another_takes_less_time():
+    scaled, unscaled = entry("pca", 0.75, 0.1, baseline=True), entry("pca_unscaled", 0.8, baseline=True, seconds=2.0)
+    assert "pca_unscaled is enough here" in said(unscaled, scaled, entry("vae", 0.7, seconds=90.0))
+    assert "better than the baseline pca_unscaled" in said(entry("vae", 0.81, 0.1, seconds=90.0), unscaled, scaled)
+
+
 def test_a_network_beyond_the_spread_is_ahead_by_the_difference():
     text = said(entry("vae", 0.8, 0.01, seconds=90.0), entry("pca", 0.7, baseline=True, seconds=2.0))
     assert "A network pays off here: the best baseline, pca, reaches 0.700 ± 0.000, which is worse by 0.100" in text

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from cellwright.core.minibatch import Minibatch, SparseRows
 from cellwright.nn import transform as transforms
 from cellwright.nn.mlp import MLP, Hidden
+from cellwright.nn.precision import float32_on_cpu
 from cellwright.nn.sparse_linear import SparseLinear
 from cellwright.nn.transform import Transform
 
@@ -28,4 +29,6 @@ class CellEncoder(nn.Module):
         return transforms.apply(self.transform, minibatch.x)
 
     def forward(self, inputs: SparseRows) -> Float[Tensor, "n_obs n_out"]:
-        return self.out(self.trunk(inputs))
+        with float32_on_cpu(inputs.values.device):
+            # a posterior in bfloat16 would have two digits
+            return self.out(self.trunk(inputs)).to(inputs.values.dtype)

@@ -15,6 +15,7 @@ from cellwright.likelihoods.head import Likelihood
 from cellwright.nn import transform as transforms
 from cellwright.nn.conditions import Conditions
 from cellwright.nn.mlp import MLP, Hidden
+from cellwright.nn.precision import float32_on_cpu
 from cellwright.nn.transform import Transform
 
 DRAWS = 32
@@ -35,7 +36,8 @@ class FeatureDecoder(nn.Module):
         self.transform: Transform = transform if self.over_transformed else "none"
 
     def forward(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_hidden"]:
-        return self.trunk(torch.cat([latent, self.conditions(minibatch)], dim=1))
+        with float32_on_cpu(latent.device):
+            return self.trunk(torch.cat([latent, self.conditions(minibatch)], dim=1))
 
     def log_prob(
         self,

@@ -60,15 +60,15 @@ def _baseline(main: Column, ranked: list[Entry], equals: list[Entry]) -> str:
         return "No baseline was scored, so it is open whether a network is needed here."
     enough = [entry for entry in baselines if entry in equals]
     if enough:
-        quick = min(enough, key=lambda entry: (math.isnan(entry.seconds), entry.seconds))
+        simple = enough[0]
         if ranked[0].is_baseline:
             return (
-                f"{_title(quick)} is enough here: no network is better than this baseline{_cost(quick, networks[0])}."
+                f"{_title(simple)} is enough here: no network is better than this baseline{_cost(simple, networks[0])}."
             )
         # the mean of a network is higher, but by less than the seeds scatter: that is no evidence for either
         return (
-            f"With these seeds it is not shown that a network is better than the baseline {_title(quick)}"
-            f"{_cost(quick, networks[0])}; more seeds may tell."
+            f"With these seeds it is not shown that a network is better than the baseline {_title(simple)}"
+            f"{_cost(simple, networks[0])}; more seeds may tell."
         )
     better = abs(ranked[0].scores[main].mean - baselines[0].scores[main].mean)
     return (

@@ -1,0 +1,306 @@
+"""Convert: files become one sharded zarr store that AnnData reads, and that is fast to train from.
+
+    paths -> joined rows (features by name) -> shuffled in blocks -> compact counts, a shard at a time -> a zarr folder
+
+Memory is that of some thousand cells and of `obs`, whatever the size of the files; a file stored by columns (CSC) or in
+another format than HDF5 or zarr is held in memory whole. The folder is written beside and moved into place when it is
+complete.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import anndata
+import numpy as np
+import pandas as pd
+import zarr
+from anndata import AnnData
+from anndata.io import read_elem, write_elem
+from pydantic import Field
+from scipy import sparse
+from zarr.codecs import BloscCodec
+
+from cellwright.core.options import Options
+from cellwright.data.contents import Contents, Table
+from cellwright.data.disk import store_on_disk
+from cellwright.data.files import read_path
+from cellwright.data.match import MatchedStore
+from cellwright.data.memory import MemoryStore
+from cellwright.data.plan import Plan, Sequential, Shuffled
+from cellwright.data.safety import reading
+from cellwright.data.source import Matrix, Store
+from cellwright.data.stored import is_array, is_group, stored_form
+from cellwright.errors import DataError, DataFileError, SchemaMismatch
+
+CHUNK_VALUES = 16_384  # read and decoded at once: about 100 cells of 170 values
+CHUNKS_PER_SHARD = 256  # a shard is a file; its index is read when the store is opened
+_COMPRESSION = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+_COUNTS = (np.uint8, np.uint16, np.uint32)
+_LARGEST_WHOLE = 2**24  # float32, which all values pass through, holds every integer up to here
+
+Progress = Callable[[str, int, int], None]  # what is being done, cells done, cells in all
+
+
+class ConvertOptions(Options):
+    """How files are joined and stored."""
+
+    layer: str | None = Field(None, description="key in layers that holds the values; without it, X")
+    modality: str | None = Field(None, description="of a MuData, the one to convert")
+    join: Literal["inner", "outer"] = Field(
+        "inner", description="features of the store: those of every file, or of any (a file's missing ones are zeros)"
+    )
+    shuffle: bool = Field(
+        default=True, description="shuffle the cells in blocks, so that any piece of the store mixes them"
+    )
+    seed: int = Field(0, ge=0, description="of the shuffle")
+    file_key: str = Field("file", description="column of obs for the name of the file that a cell came from")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written. `missing`: features of the store that a file lacks; `left_out`: those only some have."""
+
+    n_obs: int
+    n_vars: int
+    dtype: np.dtype
+    missing: Mapping[str, tuple[str, ...]]  # by file
+    left_out: tuple[str, ...]
+
+
+def convert(
+    paths: Sequence[str | PathLike[str]],
+    out: str | PathLike[str],
+    options: ConvertOptions = ConvertOptions(),  # noqa: B008  frozen
+    progress: Progress | None = None,
+) -> Converted:
+    """Join the cells of `paths` (what `open_data` takes as a path) in the zarr folder `out`.
+
+    `X` is CSR: `uint8`, `uint16` or `uint32` where all values are counts, else `float32`; columns are `int32`. `obs`
+    has all columns of all files and `file_key`; where names occur twice, all of them get `-<file>` behind them. `var`
+    has the columns that are the same in all files. Opens with `anndata.read_zarr` and with `open_data`.
+
+    Raises `DataFileError` where `out` exists or an input cannot be read, `SchemaMismatch` where the files have no
+    feature in common, `DataError` for two files of one name or a `file_key` that `obs` has already.
+    """
+    target = Path(out).expanduser()
+    if target.exists():
+        raise DataFileError(f"the folder to write must not be there; {target} is. Remove it, or give another path.")
+    files = _files([Path(path).expanduser() for path in paths], options)
+    names, missing, left_out = _joined_names({name: table.var_names for name, (_, table) in files.items()}, options)
+    store = JoinedStore([_over(names, table, found.origin) for found, table in files.values()])
+    rows = _Rows(store, options, progress or (lambda *_: None))
+    beside = target.with_name(target.name + ".partial")
+    try:
+        dtype, n_values = _look(rows)
+        _write(beside, rows, dtype, n_values, _annotation(files, names, options))
+        beside.replace(target)
+    finally:
+        # nothing is left of a conversion that was interrupted
+        shutil.rmtree(beside, ignore_errors=True)
+    return Converted(store.n_obs, store.n_vars, dtype, missing, left_out)
+
+
+class JoinedStore(Store):
+    """The rows of several stores over the same features, one store after the other."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = stores
+        self._firsts = np.append(0, np.cumsum([store.n_obs for store in stores]))
+        self.where = ", ".join(store.where for store in stores)
+        self.n_obs, self.n_vars = int(self._firsts[-1]), stores[0].n_vars
+        self.preferred_block_rows = max(store.preferred_block_rows for store in stores)
+
+    def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
+        cuts = np.searchsorted(rows, self._firsts)
+        blocks = [
+            sparse.csr_matrix(store.read(rows[begin:end] - first))
+            for store, first, begin, end in zip(self._stores, self._firsts[:-1], cuts[:-1], cuts[1:], strict=True)
+            if begin < end
+        ]
+        return sparse.vstack(blocks, format="csr"), np.arange(len(rows))
+
+
+class _Rows:
+    """All rows in the order of the store that is written, a piece at a time; twice the same."""
+
+    def __init__(self, store: Store, options: ConvertOptions, progress: Progress) -> None:
+        self.store, self._seed, self._progress = store, options.seed, progress
+        block_rows = max(64, store.preferred_block_rows)
+        self._plan: Plan = Shuffled(block_rows) if options.shuffle else Sequential()
+
+    def pieces(self, doing: str) -> Iterator[tuple[np.ndarray, sparse.csr_matrix]]:
+        """Row numbers and values of each piece."""
+        done, n_obs = 0, self.store.n_obs
+        self._progress(doing, 0, n_obs)
+        rng = np.random.default_rng(self._seed)
+        for request in self._plan.requests(np.arange(n_obs), 1024, rng):
+            matrix, at = self.store.around(request.rows)
+            order = np.concatenate(request.minibatches)
+            yield request.rows[order], matrix[at[order]]
+            done += len(order)
+            self._progress(doing, done, n_obs)
+
+
+# --- what the files hold ---
+
+
+def _files(paths: Sequence[Path], options: ConvertOptions) -> dict[str, tuple[Contents, Table]]:
+    """Contents and the one table of each file, by its name without suffix."""
+    found: dict[str, tuple[Contents, Table]] = {}
+    for path in paths:
+        name = path.stem
+        if name in found:
+            raise DataError(f"files to join must have different names; two are called {name!r}. Rename one.")
+        contents = read_path(path, options.layer, options.modality)
+        if len(contents.tables) > 1:
+            raise DataError(
+                f"{path.name} must be one modality to be converted; it holds {', '.join(contents.tables)}. Name one: "
+                "modality."
+            )
+        if options.file_key in contents.obs:
+            raise DataError(
+                f"file_key must be a column that obs has not yet; {options.file_key!r} is in obs of {path.name}. Give "
+                "another name."
+            )
+        found[name] = contents, next(iter(contents.tables.values()))
+    if not found:
+        raise DataFileError("there must be a file to convert; none is given. Name one or more.")
+    return found
+
+
+def _joined_names(
+    names_of: Mapping[str, tuple[str, ...]], options: ConvertOptions
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Features of the store; of them, those that each file lacks; and those of files that the store has not."""
+    every = tuple(dict.fromkeys(name for names in names_of.values() for name in names))
+    sets = {file: set(names) for file, names in names_of.items()}
+    common = tuple(name for name in every if all(name in names for names in sets.values()))
+    if not common:
+        firsts = "; ".join(f"{file} has {', '.join(names[:3])}" for file, names in list(names_of.items())[:3])
+        raise SchemaMismatch(
+            f"files to join must have features in common; these have none: {firsts}. Give them the same kind of names."
+        )
+    kept = common if options.join == "inner" else every
+    missing = {file: tuple(n for n in kept if n not in names) for file, names in sets.items()}
+    return kept, missing, tuple(name for name in every if name not in set(kept))
+
+
+def _over(names: tuple[str, ...], table: Table, origin: str) -> Store:
+    """The table's rows over these features."""
+    where = f"{table.where} in {origin}"
+    with reading(where):
+        store = _store(table.matrix, where)
+    if (store.n_obs, store.n_vars) != (len(table.obs), len(table.var_names)):
+        raise DataFileError(
+            f"{where} must have {len(table.obs)} rows and {len(table.var_names)} columns, as obs and var have; it has "
+            f"{store.n_obs} and {store.n_vars}. The file is damaged: write it again from its source."
+        )
+    if table.var_names == names:
+        return store
+    return MatchedStore(store, pd.Index(table.var_names).get_indexer(pd.Index(names)))
+
+
+def _store(matrix: object, where: str) -> Store:
+    if not (is_group(matrix) or is_array(matrix)):
+        return MemoryStore(matrix, where)
+    if is_group(matrix) and stored_form(matrix, where) == "csc":
+        return MemoryStore(read_elem(matrix), where)
+    return store_on_disk(matrix, where)
+
+
+def _annotation(
+    files: Mapping[str, tuple[Contents, Table]], names: tuple[str, ...], options: ConvertOptions
+) -> AnnData:
+    """`obs` of all cells in the order of the files, and `var`."""
+    parts = {name: AnnData(obs=contents.obs, var=table.var.loc[:, :]) for name, (contents, table) in files.items()}
+    repeated = pd.Index(np.concatenate([part.obs_names for part in parts.values()])).has_duplicates
+    joined = anndata.concat(
+        parts, label=options.file_key, join="outer", merge="same", index_unique="-" if repeated else None
+    )
+    joined = joined[:, list(names)].copy()
+    for column in joined.obs.select_dtypes("object"):
+        # columns that are text in one file and numbers in another cannot be written as they are
+        joined.obs[column] = joined.obs[column].map(str, na_action="ignore")
+    joined.strings_to_categoricals()
+    return joined
+
+
+# --- writing ---
+
+
+def _look(rows: _Rows) -> tuple[np.dtype, int]:
+    """The smallest type that holds all values, and how many there are."""
+    largest, n_values, are_counts = 0.0, 0, True
+    for _, block in rows.pieces("looking"):
+        values = block.data
+        n_values += len(values)
+        if len(values) and are_counts:
+            largest = max(largest, float(values.max()))
+            are_counts = bool(values.min() >= 0 and largest <= _LARGEST_WHOLE and (values == np.floor(values)).all())
+    kinds = [np.dtype(kind) for kind in _COUNTS if are_counts and largest <= np.iinfo(kind).max]
+    return (kinds[0] if kinds else np.dtype(np.float32)), n_values
+
+
+def _write(folder: Path, rows: _Rows, dtype: np.dtype, n_values: int, annotation: AnnData) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # of a conversion that was killed
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    root = zarr.open_group(folder, mode="w", zarr_format=3)
+    matrix = root.create_group("X")
+    shape = [rows.store.n_obs, rows.store.n_vars]
+    matrix.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape})
+    values, columns = (_Shards(matrix, name, n_values, kind) for name, kind in (("data", dtype), ("indices", np.int32)))
+    order, counts = [], []
+    for piece, block in rows.pieces("writing"):
+        values.append(block.data)
+        columns.append(block.indices)
+        order.append(piece)
+        counts.append(np.diff(block.indptr))
+    values.finish()
+    columns.finish()
+    starts = np.append(0, np.cumsum(np.concatenate(counts), dtype=np.int64))
+    with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
+        # of the columns' type where it holds them: SciPy converts one of the two at every access if they differ
+        write_elem(matrix, "indptr", starts.astype(np.int32 if n_values < 2**31 else np.int64))
+        write_elem(root, "obs", annotation.obs.iloc[np.concatenate(order)])
+        write_elem(root, "var", annotation.var)
+    root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+
+
+class _Shards:
+    """A one-dimensional array that grows by whole shards: a part of one would be read and written again."""
+
+    def __init__(self, group: zarr.Group, name: str, length: int, dtype: np.dtype | type) -> None:
+        self._length = CHUNK_VALUES * CHUNKS_PER_SHARD
+        self._array = group.create_array(
+            name,
+            shape=(length,),
+            dtype=dtype,
+            chunks=(CHUNK_VALUES,),
+            shards=(self._length,),
+            compressors=_COMPRESSION,
+            # all-zero columns (one feature) are values like others
+            config={"write_empty_chunks": True},
+        )
+        self._held: list[np.ndarray] = []
+        self._n_held, self._at = 0, 0
+
+    def append(self, values: np.ndarray) -> None:
+        self._held.append(values.astype(self._array.dtype))
+        self._n_held += len(values)
+        if self._n_held >= self._length:
+            held = np.concatenate(self._held)
+            whole = len(held) // self._length * self._length
+            self._store(held[:whole])
+            self._held, self._n_held = [held[whole:]], len(held) - whole
+
+    def finish(self) -> None:
+        if self._n_held:
+            self._store(np.concatenate(self._held))
+
+    def _store(self, values: np.ndarray) -> None:
+        self._array[self._at : self._at + len(values)] = values
+        self._at += len(values)
