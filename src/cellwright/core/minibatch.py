@@ -34,11 +34,18 @@ class SparseRows:
     def of(cls, matrix: "sparse.csr_matrix | sparse.csr_array | np.ndarray") -> "SparseRows":
         """From SciPy CSR or a dense array; the values become float32."""
         if isinstance(matrix, np.ndarray):
-            return cls(torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32)), None, None, matrix.shape[1])
-        values = torch.from_numpy(matrix.data.astype(np.float32, copy=False))
-        columns = torch.from_numpy(matrix.indices.astype(np.int32, copy=False))
-        starts = torch.from_numpy(matrix.indptr.astype(np.int64, copy=False))
-        return cls(values, columns, starts, matrix.shape[1])
+            return cls(_tensor(np.ascontiguousarray(matrix, dtype=np.float32)), None, None, matrix.shape[1])
+        return cls.of_csr(matrix.data, matrix.indices, matrix.indptr, matrix.shape[1])
+
+    @classmethod
+    def of_csr(cls, values: np.ndarray, columns: np.ndarray, starts: np.ndarray, n_vars: int) -> "SparseRows":
+        """From the three arrays of a CSR matrix, whose memory it shares where their types allow."""
+        return cls(
+            _tensor(values.astype(np.float32, copy=False)),
+            _tensor(columns.astype(np.int32, copy=False)),
+            _tensor(starts.astype(np.int64, copy=False)),
+            n_vars,
+        )
 
     @property
     def is_dense(self) -> bool:
@@ -130,6 +137,11 @@ class SparseRows:
         columns = None if self.columns is None else self.columns.to(device, non_blocking=True)
         starts = None if self.starts is None else self.starts.to(device, non_blocking=True)
         return SparseRows(self.values.to(device, non_blocking=True), columns, starts, self.n_vars)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    # torch has no tensors that must not be written to, and warns of arrays that must not
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from scipy import sparse
 from cellwright.core.support import Support
 from cellwright.data.source import Matrix, StoredSource
 from cellwright.errors import UnsuitableValues
+from cellwright.kernels.compiled import backend
 
 LARGEST_LOGARITHM = 50.0  # exp(50) counts are in no cell
 _ROWS_AT_ONCE = 4096
@@ -88,8 +89,9 @@ def _blocks(source: StoredSource, modality: str) -> Iterator[tuple[int, Matrix]]
 def _refuse_values(
     source: StoredSource, modality: str, start: int, block: Matrix, support: Support, wanted_by: str
 ) -> None:
-    bad = _outside(block if isinstance(block, np.ndarray) else block.data, support)
-    if bad.any():
+    values = block if isinstance(block, np.ndarray) else block.data
+    if _any_outside(values, support):
+        bad = _outside(values, support)
         row, column = _first(block, bad)
         value = float(block[row, column])
         cell, feature = source.annotation.obs.index[start + row], source.schema.features[modality][column]
@@ -97,6 +99,16 @@ def _refuse_values(
             f"{source.stores[modality].where} holds {value:.7g} (cell {cell!r}, feature {feature!r}): "
             f"{wanted_by} needs {_needs_and_remedy(value, support)}."
         )
+
+
+def _any_outside(values: np.ndarray, support: Support) -> bool:
+    if backend() == "torch":
+        return bool(_outside(values, support).any())
+    from cellwright.kernels.values import count_outside
+
+    infinite, negative, broken, large = count_outside(np.ascontiguousarray(values).reshape(-1))
+    counted = {Support.real: infinite, Support.non_negative: negative, Support.counts: broken, Support.binary: large}
+    return any(counted[kind] for kind in Support if kind <= support)
 
 
 def _outside(values: np.ndarray, support: Support) -> np.ndarray:

@@ -34,7 +34,8 @@ def plain_csr(
     """Plain CSR from its three arrays. Raises `DataFileError` where they do not fit together."""
     _refuse_damaged(columns, starts, shape, where)
     rows = sparse.csr_matrix((as_float32(values, where), columns, starts), shape=shape)
-    if rows.has_canonical_format and np.count_nonzero(rows.data) == rows.nnz:
+    if _is_canonical(rows) and np.count_nonzero(rows.data) == rows.nnz:
+        rows.has_canonical_format = True
         return rows
     rows = rows.copy()
     rows.sum_duplicates()
@@ -48,6 +49,13 @@ def as_float32(values: np.ndarray, where: str) -> np.ndarray:
         raise DataError(f"{where} must hold numbers; it holds {values.dtype}. Convert it, or name another layer.")
     with np.errstate(over="ignore"):
         return values.astype(np.float32, copy=False)
+
+
+def _is_canonical(rows: sparse.csr_matrix) -> bool:
+    """Whether columns ascend in every row: they fall at its first value only. SciPy asks row by row, and slower."""
+    falls = rows.indices[1:] <= rows.indices[:-1]
+    firsts = np.unique(rows.indptr[(rows.indptr > 0) & (rows.indptr < rows.nnz)])
+    return bool(np.count_nonzero(falls) == np.count_nonzero(falls[firsts - 1]))
 
 
 def _refuse_damaged(columns: np.ndarray, starts: np.ndarray, shape: tuple[int, int], where: str) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellwright.core.minibatch import SparseRows
+from cellwright.core.sparse_product import has_kernels
 from cellwright.core.support import Support
 
 Transform = Literal["log1p", "log_normalise", "none"]
@@ -20,7 +21,18 @@ def apply(transform: Transform, x: SparseRows) -> SparseRows:
     """`log1p`: log(1 + x). `log_normalise`: log(1 + x * 10,000 / library), as scanpy does. `none`: x."""
     if transform == "none":
         return x
-    return scaled_to_target(x).map(torch.log1p) if transform == "log_normalise" else x.map(torch.log1p)
+    return (scaled_to_target(x) if transform == "log_normalise" else x).map(log1p)
+
+
+def log1p(values: Tensor) -> Tensor:
+    """log(1 + values), by a kernel where there is one."""
+    if values.requires_grad or not has_kernels(values):
+        return torch.log1p(values)
+    from cellwright.kernels.values import log1p_of
+
+    out = torch.empty(values.shape)
+    log1p_of(values.reshape(-1).numpy(), out.view(-1).numpy())
+    return out
 
 
 def invert(

@@ -40,6 +40,7 @@ from cellwright.train.progress import FitProgress
 from cellwright.train.random_state import draw_weights, own_random_state, seed_device
 from cellwright.train.saved import begin_run, finish_run
 from cellwright.train.stopping import EarlyStopping
+from cellwright.train.threads import enough_threads
 
 
 def fit(
@@ -120,7 +121,8 @@ class _Fit:
             self.device = str(devices.device)
             saved = self.checkpoint.load()
             first = saved.place.stage if saved else 0
-            with watching_for_interruption() as interruption:
+            n_entries = self.options.batch_size * self.model.schema.n_vars
+            with watching_for_interruption() as interruption, enough_threads(n_entries):
                 for stage in range(first, len(stages)):
                     engine = Engine(devices, self.model, stages[stage], self.options)
                     self._stage(devices, engine, stage, saved if stage == first else None, interruption)

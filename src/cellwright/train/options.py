@@ -29,7 +29,7 @@ class FitOptions(Options):
     shuffle_block_rows: int | None = Field(
         None,
         ge=1,
-        description="contiguous rows that stay together in the shuffle; None is 1 in memory and 64 from disk",
+        description="contiguous rows that stay together in the shuffle; None is 1 in memory, 16 to 1,024 from disk",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto is cuda where there is one, else cpu"
