@@ -21,6 +21,8 @@ browser-test: .venv/ready
 benchmarks: .venv/ready
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/scaling.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -9,8 +9,8 @@ threads) and of the clock, and the peak of resident memory, libraries included (
 of its own; in a repeat all cases take turns, and the median over repeats is shown. The cells lie sorted by type
 (`atlas.py`).
 
-The peers' environment is made from `peers/requirements.txt`, or given. scDataset and annbatch are measured where they
-are installed in it (`pip install scDataset`; annbatch needs Python 3.12). What is handed out differs: cellwright's
+The peers' environment is made from `peers/requirements.txt`, or given. annbatch is measured where it is installed in it
+(it needs Python 3.12). What is handed out differs: cellwright's
 minibatch holds CSR rows, batch, label, covariates and row numbers; scvi-tools' and AnnLoader's are dense.
 """
 

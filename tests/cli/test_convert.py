@@ -50,6 +50,20 @@ def test_a_store_that_is_there_ends_with_2(cellwright, two, tmp_path):
     assert "must not be there" in ended.sentence
 
 
+@pytest.mark.parametrize("out", ["one.h5ad/atlas.zarr", "/dev/null/atlas.zarr"])
+def test_a_store_within_a_file_ends_with_2(cellwright, two, tmp_path, out):
+    ended = cellwright("convert", *two, "--out", tmp_path / out)
+    assert ended.code == 2
+    assert "could not be written" in ended.sentence
+
+
+def test_help_says_what_is_left_out(cellwright):
+    ended = cellwright("convert", "--help")
+    said = " ".join(ended.out.split())
+    assert "join files in one store that is fast to train from" in said
+    assert "Other layers, obsm, varm, obsp, varp, uns and raw are left out" in said
+
+
 def test_without_a_file_it_ends_with_2(cellwright, tmp_path):
     ended = cellwright("convert", "--out", tmp_path / "atlas.zarr")
     assert ended.code == 2

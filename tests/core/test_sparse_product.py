@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cellwright.core.minibatch import SparseRows
+from cellwright.errors import SchemaMismatch
 from cellwright.kernels import sparse_linear
 
 EPSILON = 2.0**-24
@@ -145,3 +146,23 @@ def test_plain_torch_calls_no_kernel_and_gives_the_same(case, monkeypatch):
     plain = case.rows.matmul(case.weight)
     _assert_product(plain, case.dense, case.weight.detach().double().numpy())
     assert plain.shape == compiled.shape
+
+
+def test_rows_with_other_features_than_the_weight_are_refused(case):
+    weight = torch.zeros(case.rows.n_vars - 1, 2)
+    with pytest.raises(SchemaMismatch, match=f"must have the {len(weight)} features .*; they have {case.rows.n_vars}"):
+        case.rows.matmul(weight)
+
+
+def test_another_default_type_of_torch_changes_nothing(case):
+    expected = case.rows.matmul(case.weight)
+    torch.set_default_dtype(torch.float64)
+    try:
+        weight = case.weight.detach().clone().requires_grad_()
+        out = case.rows.matmul(weight)
+        out.sum().backward()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(out, expected)
+    sums = torch.from_numpy(case.dense.sum(axis=0).astype(np.float32))
+    torch.testing.assert_close(weight.grad, sums[:, None].expand_as(weight), rtol=1e-5, atol=1e-5)

@@ -54,6 +54,20 @@ def test_a_value_is_refused_if_and_only_if_it_lies_outside_the_support(value, su
             check_values(source, support, "the model")
 
 
+@pytest.mark.parametrize("check", [check_values, check_cells])
+def test_a_source_that_was_found_right_is_looked_through_once(check, monkeypatch):
+    source, looked = source_with(2.0), []
+    read = type(source).read
+    monkeypatch.setattr(type(source), "read", lambda *what: looked.append(1) or read(*what))
+    check(source, Support.non_negative, "the model")
+    n_looked = len(looked)
+    check_values(source, Support.real, "a model that takes more")
+    assert len(looked) == n_looked > 0
+    check_values(source, Support.counts, "a model that takes less")
+    with pytest.raises(UnsuitableValues):
+        check_values(source, Support.binary, "a model that takes nearly nothing")
+
+
 SENTENCES = {
     "nan": (
         np.nan,

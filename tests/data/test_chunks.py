@@ -1,5 +1,7 @@
 """Chunks: what is read from the files themselves equals what the libraries read."""
 
+import os
+
 import h5py
 import numcodecs
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from cellwright.data.chunks import ChunkReader, LibraryReader, reader_of
+from cellwright.errors import DataError
 
 LENGTH = 1000
 VALUES = np.random.default_rng(0).poisson(2, LENGTH)
@@ -29,6 +32,21 @@ def hdf5_after_others(folder, dtype):
         for start in range(0, LENGTH, 64):
             one[start : start + 64], other[start : start + 64] = VALUES[start : start + 64], 1
             file.flush()
+    return h5py.File(folder / "array.h5", "r")["data"]
+
+
+def hdf5_of_type(folder, kind):
+    """Numbers that HDF5 stores in its own way, and that NumPy reads as those it has."""
+    kind = kind.copy()
+    if kind.get_class() == h5py.h5t.INTEGER:
+        kind.set_precision(16)
+        kind.set_offset(8)
+    else:
+        kind.set_fields(15, 7, 8, 0, 7)  # sign, exponent and mantissa of bfloat16
+        kind.set_ebias(127)
+    with h5py.File(folder / "array.h5", "w") as file:
+        space = h5py.h5s.create_simple((LENGTH,))
+        h5py.Dataset(h5py.h5d.create(file.id, b"data", kind, space))[:] = VALUES
     return h5py.File(folder / "array.h5", "r")["data"]
 
 
@@ -56,6 +74,8 @@ IN_FILES = {
 THROUGH_LIBRARY = {
     "hdf5 lzf": lambda folder, dtype: hdf5(folder, dtype, chunks=(64,), compression="lzf"),
     "hdf5 checksums": lambda folder, dtype: hdf5(folder, dtype, chunks=(64,), fletcher32=True),
+    "hdf5 16 bits within 32": lambda folder, dtype: hdf5_of_type(folder, h5py.h5t.STD_I32LE),
+    "hdf5 bfloat16": lambda folder, dtype: hdf5_of_type(folder, h5py.h5t.IEEE_F16LE),
     "hdf5 big-endian": lambda folder, dtype: hdf5(folder, np.dtype(dtype).newbyteorder(">")),
     "zarr 2 filters": lambda folder, dtype: zarr_array(
         folder, dtype, 2, chunks=(64,), filters=[numcodecs.Delta(dtype)]
@@ -136,6 +156,49 @@ def test_a_file_that_was_cut_short_is_an_error_and_no_values(tmp_path):
     chunk.write_bytes(chunk.read_bytes()[:100])
     with pytest.raises(EOFError, match="ends early"):
         reader.read(np.array([0]), np.array([LENGTH]))
+
+
+@pytest.mark.parametrize("closed_at", ["before", "during"])
+def test_a_file_that_was_closed_is_refused_though_another_has_its_number(tmp_path, monkeypatch, closed_at):
+    array = hdf5(tmp_path, "int64")
+    reader, number = reader_of(array), array.file.id.get_vfd_handle()
+    (tmp_path / "other").write_bytes(bytes(100_000))
+    opened = []
+
+    def close_and_open_another(*_):
+        if not opened:
+            array.file.close()
+            opened.append(os.open(tmp_path / "other", os.O_RDONLY))
+            assert opened == [number]
+
+    if closed_at == "before":
+        close_and_open_another()
+    else:
+        monkeypatch.setattr("cellwright.data.chunks._read_into", close_and_open_another)
+    with pytest.raises(DataError, match=r"array\.h5 must stay open"):
+        reader.read(np.array([0]), np.array([LENGTH]))
+    os.close(opened[0])
+
+
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_a_shard_whose_index_was_damaged_is_refused(tmp_path, location):
+    sharding = zarr.codecs.ShardingCodec(chunk_shape=(64,), index_location=location)
+    array = zarr_array(tmp_path, "int32", 3, chunks=(256,), serializer=sharding, compressors=None)
+    shard = tmp_path / "array.zarr" / "c" / "1"
+    stored = bytearray(shard.read_bytes())
+    first = 0 if location == "start" else len(stored) - 4 * 16 - 4
+    # the places of two chunks are changed for each other: both are whole chunks, of the wrong rows
+    stored[first : first + 32] = stored[first + 16 : first + 32] + stored[first : first + 16]
+    shard.write_bytes(stored)
+    with pytest.raises(RuntimeError, match="checksum"):
+        reader_of(array)
+
+
+def test_a_plain_chunk_of_another_size_is_the_library_s_affair(tmp_path):
+    array = zarr_array(tmp_path, "int32", 3, chunks=(64,), compressors=None)
+    chunk = tmp_path / "array.zarr" / "c" / "3"
+    chunk.write_bytes(chunk.read_bytes() + bytes(4))
+    assert type(reader_of(array)) is LibraryReader
 
 
 def test_a_chunk_that_unpacks_to_more_than_a_chunk_is_refused(tmp_path):

@@ -1,18 +1,23 @@
 """Conversion: the cells of the files, all of them, in a store that AnnData reads."""
 
+import stat
 import warnings
 from pathlib import Path
 
 import anndata
+import h5py
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from anndata.io import write_elem
 from scipy import io, sparse
 
 from cellwright.data import convert as module
 from cellwright.data import plan
-from cellwright.data.convert import ConvertOptions, convert
+from cellwright.data.convert import ConvertOptions, JoinedStore, SparsePieces, convert
+from cellwright.data.memory import MemoryStore
 from cellwright.data.open import open_data
 from cellwright.errors import DataError, DataFileError, MissingKey, SchemaMismatch
 
@@ -203,6 +208,68 @@ def test_a_column_that_is_text_in_one_file_and_a_number_in_another_becomes_text(
     assert read(tmp_path / "out.zarr").obs["donor"].tolist() == ["d1"] * 50 + ["2"] * 60
 
 
+@pytest.mark.parametrize("modality", [None, "rna"])
+@pytest.mark.filterwarnings("ignore::FutureWarning:mudata")
+def test_cells_of_a_mudata_keep_their_names_where_its_own_order_is_another(tmp_path, modality):
+    adata = cells(50)
+    mudata.MuData({"rna": adata}).write_h5mu(tmp_path / "one.h5mu")
+    joint = pd.DataFrame({"position": np.arange(50)}, index=adata.obs_names)[::-1]
+    with h5py.File(tmp_path / "one.h5mu", "r+") as file:
+        del file["obs"]
+        write_elem(file, "obs", joint)
+    convert([tmp_path / "one.h5mu"], tmp_path / "out.zarr", ConvertOptions(modality=modality, shuffle=False))
+    found = read(tmp_path / "out.zarr")
+    pd.testing.assert_frame_equal(values(found), values(adata))
+    assert found.obs["position"].tolist() == found.obs["rna:number"].tolist() == list(range(50))
+
+
+@pytest.mark.parametrize(("other", "ordered"), [("ab", True), ("ba", False)])
+def test_ordered_categories_stay_ordered_where_the_files_agree(tmp_path, other, ordered):
+    kinds = (pd.Categorical(["a", "b"] * 25, list(order), ordered=True) for order in ("ab", other))
+    parts = [cells(50, prefix=prefix, kind=kind) for prefix, kind in zip("xy", kinds, strict=True)]
+    convert([written(tmp_path, f"part{i}", part) for i, part in enumerate(parts)], tmp_path / "out.zarr", IN_ORDER)
+    found = read(tmp_path / "out.zarr").obs["kind"]
+    assert found.cat.ordered is ordered
+    assert found.tolist() == ["a", "b"] * 50
+
+
+class Preferring(MemoryStore):
+    """A store that asks for blocks of so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(sparse.csr_matrix((10, 3), dtype=np.float32), "X")
+        self.preferred_block_rows = rows
+
+
+@pytest.mark.parametrize(("asked", "expected"), [((1024, 16), 16), ((1, 1024), 64), ((1, 16), 16), ((1, 1), 64)])
+def test_blocks_are_the_smallest_that_a_file_asks_for(asked, expected):
+    assert JoinedStore([Preferring(rows) for rows in asked]).preferred_block_rows == expected
+
+
+def test_blocks_of_rows_with_many_values_stay_small(tmp_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr(module, "Shuffled", lambda rows: plans.append(rows) or plan.Shuffled(rows))
+    adata = anndata.AnnData(np.eye(40, 30_000, dtype=np.float32))
+    convert([written(tmp_path, "one", adata)], tmp_path / "out.zarr")
+    assert plans == [16]
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 4 * 8 * 7, 10**6])
+@pytest.mark.parametrize("rows", [range(50), [3, 4, 40], []], ids=["all", "some", "none"])
+def test_dense_rows_become_sparse_a_piece_at_a_time(monkeypatch, piece_bytes, rows):
+    values = cells(50).X.toarray()
+    dense = MemoryStore(values, "X")
+    sizes = []
+    read_rows = dense.read
+    monkeypatch.setattr(dense, "read", lambda piece: sizes.append(len(piece)) or read_rows(piece))
+    monkeypatch.setattr(module, "PIECE_BYTES", piece_bytes)
+    rows = np.array(rows, dtype=np.int64)
+    found = SparsePieces(dense).read(rows)
+    assert isinstance(found, sparse.csr_matrix)
+    np.testing.assert_array_equal(found.toarray(), values[rows])
+    assert max(sizes) * 8 * 4 <= max(piece_bytes, 8 * 4)
+
+
 def test_no_piece_is_larger_than_the_buffer(tmp_path, monkeypatch):
     pieces = []
     pieces_of = module._Rows.pieces
@@ -242,12 +309,27 @@ def test_nothing_is_left_of_a_conversion_that_was_interrupted(tmp_path, doing, e
     assert [path.name for path in tmp_path.iterdir()] == ["one.h5ad"]
 
 
-def test_what_a_killed_conversion_left_is_replaced(tmp_path):
-    (tmp_path / "out.zarr.partial" / "X").mkdir(parents=True)
-    (tmp_path / "out.zarr.partial" / "X" / "leftover").touch()
+def test_what_is_beside_the_store_stays_even_an_input_of_a_like_name(tmp_path):
+    convert([written(tmp_path, "one", cells())], tmp_path / "out.partial")
+    convert([tmp_path / "out.partial"], tmp_path / "out", ConvertOptions(file_key="part"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.h5ad", "out", "out.partial"]
+    pd.testing.assert_frame_equal(values(read(tmp_path / "out.partial")[cells().obs_names]), values(cells()))
+
+
+def test_the_store_has_the_permissions_of_a_new_folder(tmp_path):
+    (tmp_path / "new").mkdir()
     convert([written(tmp_path, "one", cells())], tmp_path / "out.zarr")
-    assert not list((tmp_path / "out.zarr").rglob("leftover"))
-    assert not (tmp_path / "out.zarr.partial").exists()
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "out.zarr")]
+    assert modes[0] == modes[1]
+
+
+@pytest.mark.parametrize("out", ["one.h5ad/x", "/dev/null/x"])
+def test_a_store_within_a_file_is_refused_before_the_values_are_read(tmp_path, out):
+    source, told = written(tmp_path, "one", cells()), []
+    with pytest.raises(DataFileError, match=r"could not be written: .* Give another path"):
+        convert([source], tmp_path / out, progress=lambda *what: told.append(what))
+    assert not told
+    assert [path.name for path in tmp_path.iterdir()] == ["one.h5ad"]
 
 
 def test_a_folder_that_is_there_is_not_written_over(tmp_path):
@@ -275,7 +357,7 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 
 
 def test_a_column_with_the_name_of_the_file_key_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"'file' is in obs of one\.h5ad"):
+    with pytest.raises(DataError, match=r"'file' is in obs of one\.h5ad.*--file-key"):
         convert([written(tmp_path, "one", cells(file="x"))], tmp_path / "out.zarr")
 
 

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cellwright.data.disk import MAX_BLOCK_ROWS
 from cellwright.data.plan import (
     BLOCKS_PER_BUFFER,
     BUFFER_ROWS,
+    MAX_BUFFER_ROWS,
     ClassBalanced,
     Plan,
     Sequential,
@@ -131,6 +133,18 @@ def test_minibatches_of_a_sorted_file_are_as_mixed_as_two_draws_without_replacem
 def test_a_buffer_mixes_enough_blocks_whatever_their_size(kind, block_rows):
     first = next(kind(block_rows).requests(np.arange(200_000), 128, np.random.default_rng(0)))
     assert len(first.minibatches) * 128 >= BLOCKS_PER_BUFFER * block_rows - 128
+
+
+@pytest.mark.parametrize(
+    ("block_rows", "expected"), [(1, BUFFER_ROWS), (1024, 1024 * BLOCKS_PER_BUFFER), (10_000, MAX_BUFFER_ROWS)]
+)
+@pytest.mark.parametrize("kind", [Shuffled, lambda rows: ClassBalanced(np.zeros(1, int), rows)])
+def test_a_buffer_is_bounded_whatever_the_blocks(kind, block_rows, expected):
+    assert kind(block_rows).buffer_rows == expected
+
+
+def test_blocks_that_a_store_asks_for_are_never_fewer_in_a_buffer():
+    assert MAX_BLOCK_ROWS * BLOCKS_PER_BUFFER <= MAX_BUFFER_ROWS
 
 
 def within_five_deviations(count: int, n: int, share: float) -> bool:

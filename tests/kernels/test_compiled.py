@@ -109,3 +109,15 @@ def test_code_is_kept_under_the_digest_of_all_kernels(tmp_path):
         (folder / "one.py").write_text(text)
         digests.add(digest_of(folder))
     assert len(digests) == 3
+
+
+def test_where_numba_only_pretends_everything_runs_in_torch(monkeypatch):
+    import numba
+
+    monkeypatch.delenv("CELLWRIGHT_KERNELS", raising=False)
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    compiled._numba_is_there.cache_clear()
+    try:
+        assert backend() == "torch"
+    finally:
+        compiled._numba_is_there.cache_clear()

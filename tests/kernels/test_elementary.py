@@ -57,6 +57,10 @@ def test_exp_of_what_has_no_normal_exponential_is_the_smallest_one():
     assert _relative_error(EXP(x), np.exp(-87.0)) < BOUND
 
 
+def test_exp_of_what_is_too_large_is_infinite():
+    assert (EXP([89, 100, 1e10, LARGEST, np.inf]) == np.inf).all()
+
+
 def test_log_is_exact_over_every_positive_normal_number():
     x = POSITIVE[POSITIVE != 1]
     assert _relative_error(LOG(x), np.log(x.astype(np.float64))) < BOUND

@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 
 from cellwright.core.minibatch import SparseRows
-from cellwright.errors import OptionError
+from cellwright.errors import OptionError, SchemaMismatch
 from cellwright.likelihoods import LIKELIHOODS, Gaussian, compiled
 
 N_OBS, N_VARS = 50, 12
@@ -244,3 +244,34 @@ def test_a_learned_variance_is_cut_like_the_others(monkeypatch, cut):
     assert torch.equal(got, expected)
     for one, other in zip(gradients, whole, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=2 * N_OBS * 2**-24 * float(other.abs().max()))
+
+
+@every_likelihood
+def test_cells_with_other_features_than_the_head_are_refused(name):
+    cells = Cells(name)
+    for n_vars in (N_VARS - 1, N_VARS + 1):
+        x = SparseRows.of(sparse.csr_matrix((N_OBS, n_vars), dtype=np.float32))
+        with pytest.raises(SchemaMismatch, match=f"must have the {N_VARS} features .*; they have {n_vars}"):
+            cells.head.log_prob(cells.h, x, cells.library)
+
+
+@pytest.mark.parametrize("name", ["negative_binomial", "poisson", "zinb"])
+def test_a_library_that_is_sought_gets_its_gradient(monkeypatch, name):
+    gradients = []
+    for kernels in ("numba", "torch"):
+        monkeypatch.setenv("CELLWRIGHT_KERNELS", kernels)
+        cells = Cells(name)
+        cells.library = cells.library.clone().clamp(min=1).requires_grad_()
+        cells.log_prob().sum().backward()
+        gradients.append(cells.library.grad)
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ["negative_binomial", "poisson", "zinb"])
+def test_a_negative_count_is_no_number_with_a_likelihood(name):
+    cells = Cells(name)
+    cells.x = cells.x.map(lambda values: torch.where(torch.arange(len(values)) == 0, -300.0, values))
+    log_prob = cells.log_prob().detach()
+    assert log_prob[0].isnan()
+    assert log_prob[1:].isfinite().all()

@@ -65,3 +65,9 @@ def test_it_goes_on_from_its_state_as_if_it_had_never_stopped():
     rest = after(3, 4, state=half.state(), start=[p.detach() for p in half.parameters])
     for one, other in zip(whole.parameters, rest.parameters, strict=True):
         assert torch.equal(one, other)
+
+
+def test_without_any_gradient_nothing_moves():
+    parameter = torch.ones(3, requires_grad=True)
+    Adam([parameter], AdamOptions()).step(1.0)
+    assert torch.equal(parameter, torch.ones(3))

@@ -12,7 +12,15 @@ from cellwright.cli.inputs import logging_failures
 from cellwright.cli.show import show
 from cellwright.data.convert import Converted, ConvertOptions, convert
 
-app = App(name="convert", help="Join files in one sharded zarr store, shuffled and compact, that AnnData reads.")
+app = App(
+    name="convert",
+    help="Join files in one store that is fast to train from.",
+    help_epilogue=(
+        "The store is zarr, sharded and compact, and AnnData reads it. It has X (or the layer), obs, the names of the "
+        "features, and those columns of var that are the same in all files. Other layers, obsm, varm, obsp, varp, uns "
+        "and raw are left out. Ordered categories become unordered where files differ in them."
+    ),
+)
 
 
 def run(
@@ -20,7 +28,7 @@ def run(
     out: Annotated[Path, Parameter(help="the zarr folder to write; it must not be there")],
     options: ConvertOptions,
 ) -> None:
-    """Write all cells of FILES, features matched by name, to one folder; memory stays bounded."""
+    """Write all cells of FILES, features matched by name, to one folder; only values and annotation are kept."""
     with logging_failures(out.parent), _Bar() as bar:
         written = convert(files, out, options, progress=bar.show)
     show(*_told(written), f"{written.n_obs:,} cells x {written.n_vars:,} features, {written.dtype} -> {out}")

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cellwright.core.sparse_product import has_kernels, row_sums, sparse_product
+from cellwright.errors import SchemaMismatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +107,6 @@ class SparseRows:
         """The entries of a dense matrix at the stored positions."""
         return matrix if self.columns is None else matrix[self.row_of_value, self.columns]
 
-    def gather_columns(self, vector: Float[Tensor, " n_vars"]) -> Tensor:
-        """The entries of a per-feature vector at the stored positions."""
-        return vector.expand(self.n_obs, -1) if self.columns is None else vector[self.columns]
-
     def dense(self) -> Float[Tensor, "n_obs n_vars"]:
         """The block as a dense matrix; memory is n_obs * n_vars * 4 bytes."""
         if self.columns is None:
@@ -121,6 +118,11 @@ class SparseRows:
         """`self @ weight`, differentiable in the weight."""
         if self.columns is None or self.starts is None:
             return self.values @ weight
+        if self.n_vars != weight.shape[0]:  # kernels would read foreign memory
+            raise SchemaMismatch(
+                f"the cells must have the {weight.shape[0]} features that the layer was built for; they have "
+                f"{self.n_vars}. Open them with open_data(..., schema=model.schema)."
+            )
         if not self.values.requires_grad and has_kernels(self.values, weight):
             return sparse_product(self.arrays, weight)
         return functional.embedding_bag(

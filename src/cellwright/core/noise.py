@@ -41,7 +41,7 @@ class NoiseKey:
             from cellwright.kernels import noise as kernels
 
             rows, columns = torch.broadcast_tensors(rows, columns)
-            out = torch.empty(rows.shape)
+            out = torch.empty(rows.shape, dtype=torch.float32)
             at = rows.reshape(-1).numpy(), columns.reshape(-1).numpy()
             kernels.uniform_at(np.uint64(self._key(stream)), *at, out.view(-1).numpy())
             return out
@@ -54,7 +54,7 @@ class NoiseKey:
         if rows.device.type == "cpu" and backend() == "numba":
             from cellwright.kernels import noise as kernels
 
-            out = torch.empty(len(rows), width)
+            out = torch.empty(len(rows), width, dtype=torch.float32)
             kernels.normal(np.uint64(self._key(stream)), rows.numpy(), out.numpy())
             return out
         half = (width + 1) // 2

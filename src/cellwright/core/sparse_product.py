@@ -56,6 +56,6 @@ class _Product(torch.autograd.Function):
         of_feature = np.empty(ctx.n_vars + 1, np.int64)
         rows, by_feature = np.empty(len(values), np.int32), np.empty(len(values), np.float32)
         sparse_linear.by_feature(values, columns, starts, of_feature, rows, by_feature)
-        by_weight = torch.empty(ctx.n_vars, by_out.shape[1])
+        by_weight = torch.empty(ctx.n_vars, by_out.shape[1], dtype=torch.float32)
         sparse_linear.gradient(of_feature, rows, by_feature, by_out.contiguous().numpy(), by_weight.numpy())
         return None, by_weight

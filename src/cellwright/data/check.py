@@ -7,6 +7,7 @@ A likelihood on the wrong values trains without complaint and answers wrongly; s
 
 import warnings
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy import sparse
@@ -29,16 +30,21 @@ _REMEDIES = {
     Support.counts: "give the layer that holds raw counts, or choose likelihood='gaussian'",
     Support.binary: "make a layer of (X > 0), or choose a likelihood for counts",
 }
+# what was found right: a source that goes from fit to tasks is looked through once
+_within: WeakKeyDictionary[StoredSource, set[tuple[str, Support]]] = WeakKeyDictionary()
 
 
 def check_values(source: StoredSource, support: Support, wanted_by: str, modality: str | None = None) -> None:
     """Refuse values outside `support`, which `wanted_by` (`negative_binomial`) needs, in one modality (default: first).
 
-    Raises `UnsuitableValues` about the first such value.
+    A source that was found right is not looked through again. Raises `UnsuitableValues` about the first such value.
     """
     modality = modality or source.schema.modalities[0]
+    if any(known == modality and support <= within for known, within in _within.get(source, ())):
+        return
     for start, block in _blocks(source, modality):
         _refuse_values(source, modality, start, block, support, wanted_by)
+    _within.setdefault(source, set()).add((modality, support))
 
 
 def check_cells(source: StoredSource, support: Support, wanted_by: str, modality: str | None = None) -> None:
@@ -52,6 +58,7 @@ def check_cells(source: StoredSource, support: Support, wanted_by: str, modality
     for start, block in _blocks(source, modality):
         _refuse_values(source, modality, start, block, support, wanted_by)
         is_empty[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel() == 0
+    _within.setdefault(source, set()).add((modality, support))
     if modality in source.row_of:
         is_empty &= source.row_of[modality] >= 0
     if support is Support.counts and is_empty.any():

@@ -23,6 +23,7 @@ from numcodecs.registry import get_codec  # type: ignore[import-untyped]
 from zarr.storage import LocalStore
 
 from cellwright.data.stored import StoredArray
+from cellwright.errors import DataError
 
 # what a call costs, in bytes that could be read in its time: pieces that are closer are better read as one
 LIBRARY_CALL_BYTES, DIRECT_CALL_BYTES = 65_536, 4_096
@@ -173,12 +174,23 @@ def _read_into(buffer: memoryview, descriptor: int, offset: int) -> None:
 class _OpenFile:
     """The one file of an HDF5 array, which the library has open."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, array: h5py.Dataset) -> None:
+        self._array, self._name = array, Path(array.file.filename).name
+        self._descriptor = array.file.id.get_vfd_handle()
 
     @contextmanager
     def opened(self) -> Iterator[DescriptorOf]:
+        # The number of a closed file is given to the next one that is opened. A descriptor of our own would keep HDF5's
+        # lock on the file; so it is asked before and after, for another thread may close the file in between.
+        self._refuse_closed()
         yield lambda number: self._descriptor
+        self._refuse_closed()
+
+    def _refuse_closed(self) -> None:
+        if not self._array:
+            raise DataError(
+                f"{self._name} must stay open while its cells are read; it was closed. Open it again: open_data(...)."
+            )
 
 
 def _of_hdf5(array: h5py.Dataset) -> ChunkReader | None:
@@ -187,7 +199,10 @@ def _of_hdf5(array: h5py.Dataset) -> ChunkReader | None:
     # are not those of the file
     if file.mode != "r" or file.driver != "sec2" or file.userblock_size or array.is_virtual or array.external:
         return None
-    files = _OpenFile(file.id.get_vfd_handle())
+    # HDF5 has numbers that NumPy has not (16 bits in the middle of 32, other floats): the library converts them
+    if not h5py.h5t.py_create(array.dtype, logical=True).equal(array.id.get_type()):
+        return None
+    files = _OpenFile(array)
     if array.chunks is None:
         offset = array.id.get_offset()
         if offset is None:
@@ -202,6 +217,8 @@ def _of_hdf5(array: h5py.Dataset) -> ChunkReader | None:
     firsts, offsets, sizes, masks = np.array(sorted(found), dtype=np.int64).reshape(-1, 4).T
     # chunks that were never written, and such as were stored without a filter of the array, are the library's affair
     if not known or masks.any() or not np.array_equal(firsts, np.arange(0, array.shape[0], array.chunks[0])):
+        return None
+    if decode is None and (sizes != array.chunks[0] * array.dtype.itemsize).any():
         return None
     layout = Layout(
         array.dtype, files, np.append(firsts, array.shape[0]), np.zeros(len(firsts), np.int64), offsets, sizes, decode
@@ -289,6 +306,8 @@ def _of_zarr(array: zarr.Array) -> ChunkReader | None:
     offsets, sizes = np.concatenate(tables)[: len(firsts)].T
     if (offsets == _MISSING).any():
         return None
+    if decode is None and (sizes != array.chunks[0] * array.dtype.itemsize).any():
+        return None  # the library says what is wrong with it
     layout = Layout(
         array.dtype,
         _LocalFiles(paths),
@@ -347,13 +366,17 @@ def _zarr_decoder(codecs: list[dict[str, Any]] | None) -> tuple[bool, Decode | N
 
 
 def _shard_index(path: Path, shard: dict[str, Any], n_chunks: int) -> np.ndarray:
-    """Offset and size of each chunk in a shard, (n_chunks, 2); `_MISSING` where it holds none."""
-    n_bytes = 16 * n_chunks
+    """Offset and size of each chunk in a shard, (n_chunks, 2); `_MISSING` where it holds none.
+
+    Raises `RuntimeError` where the index does not have its checksum: damaged offsets may lie within the file.
+    """
+    n_bytes = 16 * n_chunks + _CHECKSUM_BYTES
     at_end = shard.get("index_location", "end") == "end"
     with path.open("rb") as file:
         if at_end:
-            file.seek(-(n_bytes + _CHECKSUM_BYTES), os.SEEK_END)
-        return np.frombuffer(file.read(n_bytes), "<u8").reshape(n_chunks, 2)
+            file.seek(-n_bytes, os.SEEK_END)
+        index = get_codec({"id": "crc32c"}).decode(file.read(n_bytes))
+    return np.frombuffer(index, "<u8").reshape(n_chunks, 2)
 
 
 def _whole(path: Path) -> np.ndarray:

@@ -2,14 +2,16 @@
 
     paths -> joined rows (features by name) -> shuffled in blocks -> compact counts, a shard at a time -> a zarr folder
 
-Memory is that of some thousand cells and of `obs`, whatever the size of the files; a file stored by columns (CSC) or in
-another format than HDF5 or zarr is held in memory whole. The folder is written beside and moved into place when it is
-complete.
+Held in memory are, some times over, the values of 4,096 cells, or 100 MB of them if that is more; and `obs` and the row
+starts (8 bytes a cell). A dense file is made sparse `PIECE_BYTES` at a time. A file stored by columns (CSC) or in a
+format other than HDF5 and zarr is held whole. The folder is written beside and moved into place when it is complete.
 """
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -26,7 +28,7 @@ from zarr.codecs import BloscCodec
 
 from cellwright.core.options import Options
 from cellwright.data.contents import Contents, Table
-from cellwright.data.disk import store_on_disk
+from cellwright.data.disk import ENOUGH_BLOCK_ROWS, store_on_disk
 from cellwright.data.files import read_path
 from cellwright.data.match import MatchedStore
 from cellwright.data.memory import MemoryStore
@@ -35,9 +37,11 @@ from cellwright.data.safety import reading
 from cellwright.data.source import Matrix, Store
 from cellwright.data.stored import is_array, is_group, stored_form
 from cellwright.errors import DataError, DataFileError, SchemaMismatch
+from cellwright.run import why_not_written
 
 CHUNK_VALUES = 16_384  # read and decoded at once: about 100 cells of 170 values
 CHUNKS_PER_SHARD = 256  # a shard is a file; its index is read when the store is opened
+PIECE_BYTES = 16_000_000  # of a dense file, read at once
 _COMPRESSION = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
 _COUNTS = (np.uint8, np.uint16, np.uint32)
 _LARGEST_WHOLE = 2**24  # float32, which all values pass through, holds every integer up to here
@@ -81,10 +85,12 @@ def convert(
 
     `X` is CSR: `uint8`, `uint16` or `uint32` where all values are counts, else `float32`; columns are `int32`. `obs`
     has all columns of all files and `file_key`; where names occur twice, all of them get `-<file>` behind them. `var`
-    has the columns that are the same in all files. Opens with `anndata.read_zarr` and with `open_data`.
+    has the columns that are the same in all files. An ordered category of `obs` becomes unordered where files differ in
+    its categories or their order. Nothing else is kept: other layers (or `X`, with `layer`), `obsm`, `varm`, `obsp`,
+    `varp`, `uns` and `raw` are left out. Opens with `anndata.read_zarr` and with `open_data`.
 
-    Raises `DataFileError` where `out` exists or an input cannot be read, `SchemaMismatch` where the files have no
-    feature in common, `DataError` for two files of one name or a `file_key` that `obs` has already.
+    Raises `DataFileError` where `out` exists or cannot be written, or an input cannot be read, `SchemaMismatch` where
+    the files have no feature in common, `DataError` for two files of one name or a `file_key` that `obs` has already.
     """
     target = Path(out).expanduser()
     if target.exists():
@@ -93,14 +99,10 @@ def convert(
     names, missing, left_out = _joined_names({name: table.var_names for name, (_, table) in files.items()}, options)
     store = JoinedStore([_over(names, table, found.origin) for found, table in files.values()])
     rows = _Rows(store, options, progress or (lambda *_: None))
-    beside = target.with_name(target.name + ".partial")
-    try:
+    with _beside(target) as folder:
         dtype, n_values = _look(rows)
-        _write(beside, rows, dtype, n_values, _annotation(files, names, options))
-        beside.replace(target)
-    finally:
-        # nothing is left of a conversion that was interrupted
-        shutil.rmtree(beside, ignore_errors=True)
+        _write(folder, rows, dtype, n_values, _annotation(files, names, options))
+        folder.replace(target)
     return Converted(store.n_obs, store.n_vars, dtype, missing, left_out)
 
 
@@ -112,7 +114,9 @@ class JoinedStore(Store):
         self._firsts = np.append(0, np.cumsum([store.n_obs for store in stores]))
         self.where = ", ".join(store.where for store in stores)
         self.n_obs, self.n_vars = int(self._firsts[-1]), stores[0].n_vars
-        self.preferred_block_rows = max(store.preferred_block_rows for store in stores)
+        # the smallest, for a larger one means rows of fewer bytes; in memory any will do
+        wanted = [store.preferred_block_rows for store in stores]
+        self.preferred_block_rows = min(rows if rows > 1 else ENOUGH_BLOCK_ROWS for rows in wanted)
 
     def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
         cuts = np.searchsorted(rows, self._firsts)
@@ -124,13 +128,27 @@ class JoinedStore(Store):
         return sparse.vstack(blocks, format="csr"), np.arange(len(rows))
 
 
+class SparsePieces(Store):
+    """The rows of a dense store as CSR, made `PIECE_BYTES` at a time: as float32 they may be many times as large."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.where, self.n_obs, self.n_vars = store.where, store.n_obs, store.n_vars
+        self.preferred_block_rows = store.preferred_block_rows
+
+    def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
+        at_once = max(1, PIECE_BYTES // (4 * self.n_vars))
+        pieces = [rows[start : start + at_once] for start in range(0, max(1, len(rows)), at_once)]
+        blocks = [sparse.csr_matrix(self._store.read(piece)) for piece in pieces]
+        return sparse.vstack(blocks, format="csr"), np.arange(len(rows))
+
+
 class _Rows:
     """All rows in the order of the store that is written, a piece at a time; twice the same."""
 
     def __init__(self, store: Store, options: ConvertOptions, progress: Progress) -> None:
         self.store, self._seed, self._progress = store, options.seed, progress
-        block_rows = max(64, store.preferred_block_rows)
-        self._plan: Plan = Shuffled(block_rows) if options.shuffle else Sequential()
+        self._plan: Plan = Shuffled(store.preferred_block_rows) if options.shuffle else Sequential()
 
     def pieces(self, doing: str) -> Iterator[tuple[np.ndarray, sparse.csr_matrix]]:
         """Row numbers and values of each piece."""
@@ -159,14 +177,16 @@ def _files(paths: Sequence[Path], options: ConvertOptions) -> dict[str, tuple[Co
         if len(contents.tables) > 1:
             raise DataError(
                 f"{path.name} must be one modality to be converted; it holds {', '.join(contents.tables)}. Name one: "
-                "modality."
+                "modality (--modality)."
             )
         if options.file_key in contents.obs:
             raise DataError(
                 f"file_key must be a column that obs has not yet; {options.file_key!r} is in obs of {path.name}. Give "
-                "another name."
+                "another name: file_key (--file-key)."
             )
-        found[name] = contents, next(iter(contents.tables.values()))
+        table = next(iter(contents.tables.values()))
+        # a MuData may have other cells than its one modality, or the same in another order
+        found[name] = replace(contents, obs=contents.obs.reindex(table.obs.index)), table
     if not found:
         raise DataFileError("there must be a file to convert; none is given. Name one or more.")
     return found
@@ -209,7 +229,8 @@ def _store(matrix: object, where: str) -> Store:
         return MemoryStore(matrix, where)
     if is_group(matrix) and stored_form(matrix, where) == "csc":
         return MemoryStore(read_elem(matrix), where)
-    return store_on_disk(matrix, where)
+    store = store_on_disk(matrix, where)
+    return store if is_group(matrix) else SparsePieces(store)
 
 
 def _annotation(
@@ -232,6 +253,21 @@ def _annotation(
 # --- writing ---
 
 
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A folder to write, which is not there yet, on the disk of `target`; nothing is left of it when this ends."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        around = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise DataFileError(why_not_written(target, error)) from error
+    try:
+        # within, because the outer one is for this user only
+        yield around / target.name
+    finally:
+        shutil.rmtree(around, ignore_errors=True)
+
+
 def _look(rows: _Rows) -> tuple[np.dtype, int]:
     """The smallest type that holds all values, and how many there are."""
     largest, n_values, are_counts = 0.0, 0, True
@@ -246,8 +282,6 @@ def _look(rows: _Rows) -> tuple[np.dtype, int]:
 
 
 def _write(folder: Path, rows: _Rows, dtype: np.dtype, n_values: int, annotation: AnnData) -> None:
-    shutil.rmtree(folder, ignore_errors=True)  # of a conversion that was killed
-    folder.parent.mkdir(parents=True, exist_ok=True)
     root = zarr.open_group(folder, mode="w", zarr_format=3)
     matrix = root.create_group("X")
     shape = [rows.store.n_obs, rows.store.n_vars]

@@ -19,6 +19,9 @@ BUFFER_ROWS = 4_096
 # places of a file that a buffer mixes, at least. In a file that is sorted by class, the share of a class in a buffer
 # then varies by a sixteenth of its standard deviation between cells, as in a sample of 256 cells.
 BLOCKS_PER_BUFFER = 256
+# cells that are read together, at most: a buffer of the largest blocks that a store asks for, `disk.MAX_BLOCK_ROWS`.
+# Of larger blocks, which only a user asks for, it holds fewer.
+MAX_BUFFER_ROWS = 262_144
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,8 @@ class Shuffled(Plan):
     """Every row once, shuffled: contiguous blocks in random order, then all rows within a buffer of many blocks.
 
     `block_rows=1` is an exact shuffle. Larger blocks let a file be read in contiguous pieces; a file that is sorted by
-    cell type then mixes `BLOCKS_PER_BUFFER` places of the file in each buffer, or more.
+    cell type then mixes `BLOCKS_PER_BUFFER` places of the file in each buffer, or more; fewer where so many blocks
+    would have more than `MAX_BUFFER_ROWS` rows.
     """
 
     block_rows: int = 1
@@ -157,7 +161,7 @@ class ClassBalanced(Plan):
 
 
 def _buffer_rows(block_rows: int) -> int:
-    return max(BUFFER_ROWS, BLOCKS_PER_BUFFER * block_rows)
+    return min(max(BUFFER_ROWS, BLOCKS_PER_BUFFER * block_rows), MAX_BUFFER_ROWS)
 
 
 def _mixed_within_buffers(order: np.ndarray, rng: np.random.Generator, buffer_rows: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 NumPy has no bfloat16; with these two one kernel serves both.
 """
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -41,6 +40,3 @@ def narrowed(typing: object, x: object, like: object) -> object:
         return builder.trunc(builder.select(is_nan, quiet, rounded), half)
 
     return stored(types.float32, like), code
-
-
-BITS = np.uint16

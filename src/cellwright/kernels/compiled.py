@@ -2,7 +2,8 @@
 
     @kernel on a function of arrays -> machine code at its first call -> kept on disk: the next start compiles nothing
 
-`CELLWRIGHT_KERNELS=torch` in the environment turns the kernels off: results are equal within rounding, and slower.
+`CELLWRIGHT_KERNELS=torch` in the environment turns the kernels off: results come slower, equal within rounding but for
+dropout, whose masks are drawn in another way.
 """
 
 import hashlib
@@ -43,11 +44,11 @@ def backend() -> Backend:
 @cache
 def _numba_is_there() -> bool:
     try:
-        import numba  # noqa: F401
+        import numba
     except ImportError as error:  # also of a Numba that is older than the NumPy beside it
         warnings.warn(f"Numba cannot be loaded ({error}); all runs in plain torch, slower.", stacklevel=2)
         return False
-    return True
+    return not numba.config.DISABLE_JIT  # as for debugging: parts of the kernels are no Python
 
 
 def kernel(function: Function) -> Function:

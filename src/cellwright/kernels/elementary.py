@@ -18,7 +18,7 @@ _LOG2_E, _LN_2_HIGH, _LN_2_LOW = _F(1.44269504088896341), _F(0.693359375), _F(-2
 # adding it to a small number leaves the number, rounded to an integer, in the last bits
 _ROUND = _F(12582912.0)
 _ROUND_BITS = np.int32(0x4B400000)
-_SMALLEST = _F(-87.0)  # exp of less is no normal number
+_SMALLEST, _LARGEST = _F(-87.0), _F(89.0)  # exp of less is no normal number; of more, and of this, infinite
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _BIAS, _SHIFT = np.int32(127), np.int32(23)
 _E0, _E1, _E2 = _F(1.9875691500e-4), _F(1.3981999507e-3), _F(8.3334519073e-3)
@@ -50,8 +50,9 @@ def float_of(typing: object, x: object) -> object:
 
 @kernel
 def exp(x: np.float32) -> np.float32:
-    """e^x for x up to 88; below -87 it is e^-87, about 1e-38. NaN stays NaN."""
+    """e^x; below -87 it is e^-87, about 1e-38. NaN stays NaN."""
     x = _SMALLEST if x < _SMALLEST else x
+    x = _LARGEST if x > _LARGEST else x
     shifted = x * _LOG2_E + _ROUND
     n = shifted - _ROUND
     r = (x - n * _LN_2_HIGH) - n * _LN_2_LOW

@@ -89,9 +89,11 @@ def log_prob(
             _add_theta_slopes(value, by_mean, inverse, weight[i], by_theta)
         for s in range(starts[i], starts[i + 1]):
             x, j = values[s], columns[s]
-            if x != 0:
+            if x > 0:
                 slope = at_count(x, j, mean[j] * per_share, row[j] + offset, theta, inverse, table, value, by_mean)
                 by_theta[j] += weight[i] * slope
+            elif x != 0:  # negative, or no number
+                value[j] = math.nan
         total[i] = total_of(value)
         if by_logit.shape[1]:
             store_slopes(by_mean, mean, total_of(by_mean) / scale, weight[i], by_logit[i], by_bias)

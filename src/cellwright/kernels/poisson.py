@@ -40,12 +40,14 @@ def log_prob(
         _at_zero(exponential, library[i] / scale, value, by_mean)
         for s in range(starts[i], starts[i + 1]):
             x, j = values[s], columns[s]
-            if x != 0:
+            if x > 0:
                 log_mean = row[j] + offset
                 mean, whole = math.exp(log_mean), int(x)
                 known = whole == x and whole < 256
                 value[j] = x * log_mean - mean - (_LOG_FACTORIALS[whole] if known else math.lgamma(x + 1.0))
                 by_mean[j] = x - mean
+            elif x != 0:  # negative, or no number
+                value[j] = math.nan
         total[i] = total_of(value)
         if by_logit.shape[1]:
             store_slopes(by_mean, exponential, total_of(by_mean) / scale, weight[i], by_logit[i], by_bias)

@@ -8,14 +8,15 @@ from cellwright.kernels.compiled import kernel
 from cellwright.kernels.elementary import log1p
 
 _LARGEST = np.finfo(np.float32).max
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE, _NAN = np.float32(0), np.float32(1), np.float32(np.nan)
 
 
 @kernel
 def log1p_of(values: np.ndarray, out: np.ndarray) -> None:
-    """out = log(1 + values), for values that are not negative."""
+    """out = log(1 + values); NaN where there is none."""
     for s in range(values.shape[0]):
-        out[s] = log1p(values[s])
+        x = values[s]
+        out[s] = log1p(x) if x > -_ONE else _NAN
 
 
 @kernel

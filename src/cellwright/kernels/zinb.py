@@ -67,7 +67,7 @@ def log_prob(
             _add_theta_slopes(counted, count, count_mean, inverse, weight[i], by_theta)
         for s in range(starts[i], starts[i + 1]):
             x, j = values[s], columns[s]
-            if x != 0:
+            if x > 0:
                 mean, log_mean = exponential[j] * per_share, row[j] + offset
                 # what the zero has too little in the derivative by theta, because it need not be the counts'
                 rest = (_ONE - counted[j]) * ((count[j] - count_mean[j]) * inverse[j])
@@ -78,6 +78,8 @@ def log_prob(
                 value[j] = count[j] - max(a, _ZERO) - log1p(e)
                 by_mean[j] = count_mean[j]
                 by_drop[j] = -(_ONE if a >= _ZERO else e) / (_ONE + e)
+            elif x != 0:  # negative, or no number
+                value[j] = math.nan
         total[i] = total_of(value)
         if by_logit.shape[1]:
             store_slopes(by_mean, exponential, total_of(by_mean) / scale, weight[i], by_logit[i], by_bias)

@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cellwright.core.minibatch import SparseRows
-from cellwright.kernels.compiled import backend
+from cellwright.core.sparse_product import has_kernels
+from cellwright.errors import SchemaMismatch
 
 # logits of a block: so many stay in the cache between the product and the kernel
 _BLOCK_ENTRIES = 2**18
@@ -36,10 +37,11 @@ class Features(NamedTuple):
     table: tuple[np.ndarray, ...] = ()
 
 
-def is_compiled(x: SparseRows, h: Tensor, where: Bool[Tensor, "n_obs n_vars"] | None) -> bool:
-    """Whether the kernels can evaluate this: sparse float32 rows on a CPU, over all features."""
-    plain = x.is_dense or where is not None or x.values.dtype != torch.float32 or x.values.device.type != "cpu"
-    return not plain and h.dtype in (torch.float32, torch.bfloat16) and backend() == "numba"
+def is_compiled(x: SparseRows, h: Tensor, library: Tensor, where: Bool[Tensor, "n_obs n_vars"] | None) -> bool:
+    """Whether the kernels can evaluate this: sparse float32 rows on a CPU, all features, a library that is given."""
+    sought = x.values.requires_grad or library.requires_grad  # the kernels have no derivatives by these
+    plain = not (x.is_dense or sought) and where is None and h.dtype in (torch.float32, torch.bfloat16)
+    return plain and has_kernels(x.values, library)
 
 
 def compiled_log_prob(
@@ -51,6 +53,12 @@ def compiled_log_prob(
     features: Features = Features(),  # noqa: B008  frozen
 ) -> Float[Tensor, " n_obs"]:
     """Sum log p(x | h) over features, per cell; differentiable once, in h, the layers and the features' parameters."""
+    for layer in layers:
+        if layer.out_features != x.n_vars:  # kernels would write to foreign memory
+            raise SchemaMismatch(
+                f"the cells must have the {layer.out_features} features that the head was built for; they have "
+                f"{x.n_vars}. Open them with open_data(..., schema=model.schema)."
+            )
     mixed = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     head = _Head(kernel, x, library, features, torch.bfloat16 if mixed else torch.float32)
     weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
@@ -112,12 +120,12 @@ class _Head:
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Log p per cell; derivatives by logit, one matrix a layer; the sums by each vector, cells weighted."""
         h, *weights = operands
-        total = torch.empty(self.n_obs)
-        weight_of_cell = torch.ones(self.n_obs) if cell_weight is None else cell_weight
+        total = torch.empty(self.n_obs, dtype=torch.float32)
+        weight_of_cell = torch.ones(self.n_obs, dtype=torch.float32) if cell_weight is None else cell_weight
         n_threads = max(1, min(torch.get_num_threads(), self.n_obs * self.n_vars // _ENTRIES_PER_THREAD))
         block = max(1, min(self.n_obs, max(_MIN_BLOCK_ROWS, _BLOCK_ENTRIES // self.n_vars) * n_threads))
         slopes = [torch.empty(self.n_obs if keeps_slopes else block, self.n_vars, dtype=self.dtype) for _ in weights]
-        sums = torch.zeros(n_threads, len(vectors), self.n_vars)
+        sums = torch.zeros(n_threads, len(vectors), self.n_vars, dtype=torch.float32)
         inputs = [vector.numpy() for vector in vectors]
         for first in range(0, self.n_obs, block):
             rows = slice(first, min(first + block, self.n_obs))

@@ -63,7 +63,7 @@ class GaussianHead(Head):
         library: Float[Tensor, "n_obs 1"],
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
-        if is_compiled(x, h, where):
+        if is_compiled(x, h, library, where):
             from cellwright.kernels import gaussian as kernels
 
             return compiled_log_prob(kernels.log_prob, x, h, library, [self.location], Features((self.log_variance,)))

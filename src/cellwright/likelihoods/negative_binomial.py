@@ -66,7 +66,7 @@ class NegativeBinomialHead(Head):
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
         theta = self.log_theta.exp()
-        if is_compiled(x, h, where):
+        if is_compiled(x, h, library, where):
             from cellwright.kernels import negative_binomial as kernels
 
             return compiled_log_prob(kernels.log_prob, x, h, library, [self.share], features_of(theta))

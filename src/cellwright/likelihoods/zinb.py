@@ -59,7 +59,7 @@ class ZINBHead(Head):
         where: Bool[Tensor, "n_obs n_vars"] | None = None,
     ) -> Float[Tensor, " n_obs"]:
         theta = self.log_theta.exp()
-        if is_compiled(x, h, where):
+        if is_compiled(x, h, library, where):
             from cellwright.kernels import zinb as kernels
 
             layers = [self.share, self.dropout_logits]

@@ -27,7 +27,7 @@ class Dropout(nn.Module):
             return functional.dropout(h, self.p)
         from cellwright.kernels import noise
 
-        mask = torch.empty(h.shape)
+        mask = torch.empty(h.shape, dtype=torch.float32)
         key = np.uint64(torch.randint(2**63 - 1, ()).item())
         noise.keep(key, self.p, mask.view(-1).numpy())
         return h * mask.to(h.dtype)

@@ -30,7 +30,7 @@ def log1p(values: Tensor) -> Tensor:
         return torch.log1p(values)
     from cellwright.kernels.values import log1p_of
 
-    out = torch.empty(values.shape)
+    out = torch.empty(values.shape, dtype=torch.float32)
     log1p_of(values.reshape(-1).numpy(), out.view(-1).numpy())
     return out
 

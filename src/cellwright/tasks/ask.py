@@ -26,15 +26,19 @@ def needs(model: Model, ability: type[Ability], task: str) -> Ability:
 
 
 def cells_for(model: Model, data: Any, task: str) -> StoredSource:
-    """`data` (a source, an AnnData, a MuData or a path) as a source with the model's features, in the model's order."""
+    """`data` (a source, an AnnData, a MuData or a path) as a source with the model's features, in the model's order.
+
+    Raises `DataError` for a model that was not trained, `SchemaMismatch` for other features, `UnsuitableValues` for
+    values that the model cannot use.
+    """
     if not model.fitted:
         raise DataError(f"`{task}` must have a fitted model; this {name_of(model)} was not trained. Call fit first.")
     if not isinstance(data, StoredSource):
         data = open_data(data, schema=model.schema)
-        check_values(data, model.support, wanted_by=name_of(model))
     if data.schema.features != model.schema.features:
         raise SchemaMismatch(
             f"`{task}` needs the {model.schema.n_vars} features that {name_of(model)} was trained on, in their order; "
             f"the source has {data.schema.n_vars} others. Open it with open_data(..., schema=model.schema)."
         )
+    check_values(data, model.support, wanted_by=name_of(model))
     return data

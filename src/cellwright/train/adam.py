@@ -40,6 +40,12 @@ class Adam:
         """Move the parameters that have a gradient; all gradients by one factor if their norm exceeds `max_norm`."""
         with_gradient = {i: p.grad for i, p in enumerate(self.parameters) if p.grad is not None}
         used, gradients = list(with_gradient), list(with_gradient.values())
+        if not used:
+            return
+        scale = None if max_norm is None else (_norm(gradients) / max_norm).clamp(min=1)
+        if scale is not None and scale.device.type == "mps":  # whose fused step does not look at the scale
+            torch._foreach_div_(gradients, scale)
+            scale = None
         adamw(
             [self.parameters[i] for i in used],
             gradients,
@@ -48,8 +54,7 @@ class Adam:
             [],
             [self.steps[i] for i in used],
             fused=True,
-            # divided by as each gradient is read; to scale them before is one more pass over all
-            grad_scale=None if max_norm is None else (_norm(gradients) / max_norm).clamp(min=1),
+            grad_scale=scale,  # divided by as each gradient is read; to scale them before is one more pass over all
             amsgrad=False,
             beta1=BETAS[0],
             beta2=BETAS[1],

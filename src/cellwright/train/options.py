@@ -29,13 +29,17 @@ class FitOptions(Options):
     shuffle_block_rows: int | None = Field(
         None,
         ge=1,
-        description="contiguous rows that stay together in the shuffle; None is 1 in memory, 16 to 1,024 from disk",
+        description="contiguous rows that stay together in the shuffle; None is 1 in memory, 16 to 1,024 from disk, "
+        "where memory holds 256 such blocks twice (4,096 rows at least, 262,144 at most)",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto is cuda where there is one, else cpu"
     )
     devices: int = Field(1, ge=1, description="how many of them")
-    precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="of the arithmetic")
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        "32-true",
+        description="of the arithmetic; bf16-mixed makes large products faster where the processor has bfloat16",
+    )
     checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints of a fit with a run folder")
 
     def epochs(self, n_train: int) -> int:

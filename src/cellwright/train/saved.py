@@ -133,7 +133,8 @@ def _refuse_another(run: Run, record: RunRecord, split: Split, source: StoredSou
 
 def _identity(record: RunRecord) -> dict[str, Any]:
     fit_options = {name: value for name, value in record.fit_options.items() if name != "checkpoint_seconds"}
-    return {"model": record.model, "options": record.options, "fit_options": fit_options, "data": record.data}
+    same = {"model": record.model, "options": record.options, "fit_options": fit_options, "data": record.data}
+    return {**same, "kernels": record.kernels}  # either draws other masks of dropout
 
 
 def _write_weights(run: Run, model: Model) -> None:
