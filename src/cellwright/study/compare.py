@@ -99,10 +99,11 @@ def compare(
         return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
 
     study = Study(Path(out), name or _name_of(data), arms, fit_options, cells, {"command": command, "open": dict(keys)})
+    prepared = cells(0)  # before the plan is written: a key that is not there must not become a study's
     _write_plan(study, {"compare": options, "open": keys, "fit": fit_options, "preprocess": preprocessing})
     outcomes: list[Outcome] = []
     for seed in range(options.seeds):
-        prepared = cells(seed)
+        prepared = cells(seed) if seed else prepared
         for arm in arms:
             outcomes.append(run_arm(study, arm, seed, prepared))
             write_leaderboard(study, outcomes)
