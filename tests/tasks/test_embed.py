@@ -41,6 +41,7 @@ def test_the_same_seed_gives_the_same_picture_and_another_seed_another(adata):
 
 
 @COMPILES
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")  # umap says it where it is imported first
 def test_the_graph_is_umaps_own_on_the_exact_neighbours(adata):
     from umap.umap_ import fuzzy_simplicial_set  # not at the top: the import compiles for seconds
 
