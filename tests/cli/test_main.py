@@ -131,7 +131,7 @@ WITHOUT = {
     ),
     "a network": (
         [["fit", "vae", "cells.h5ad", "--out", "run", "--max-epochs", "1"]],
-        {"sklearn", "scanpy", "umap", "matplotlib", "plotly"},
+        {"torch._dynamo", "lightning_fabric", "sklearn", "scanpy", "umap", "matplotlib", "plotly"},
     ),
 }
 
