@@ -17,7 +17,7 @@ from cellwright.kernels.compiled import inlined
 # 64 columns are four AVX-512 registers, eight of AVX2, sixteen of NEON: what each of them has to spare
 _LANES, _VECTORS = 16, 4
 _COLUMNS = _LANES * _VECTORS
-_FLOAT, _VECTOR, _WORD = ir.FloatType(), ir.VectorType(ir.FloatType(), _LANES), ir.IntType(64)
+_VECTOR, _WORD = ir.VectorType(ir.FloatType(), _LANES), ir.IntType(64)
 
 
 @inlined
@@ -41,61 +41,38 @@ def _add_block(
     index = rows.dtype  # type: ignore[attr-defined]
 
     def code(context: object, builder: ir.IRBuilder, signature: object, args: list) -> object:
-        def start_of(position: int) -> ir.Value:
-            array = cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])  # type: ignore[attr-defined]
-            return array.data
-
-        def vectors_at(base: ir.Value, offset: ir.Value) -> list[ir.Value]:
-            floats = [builder.gep(base, [builder.add(offset, _WORD(_LANES * v))]) for v in range(_VECTORS)]
-            return [builder.bitcast(float_, _VECTOR.as_pointer()) for float_ in floats]
-
-        values_at, rows_at, matrix_at, out_at = (start_of(position) for position in (0, 1, 4, 5))
+        arrays = {
+            position: cgutils.create_struct_proxy(signature.args[position])(context, builder, args[position])  # type: ignore[attr-defined]
+            for position in (0, 1, 4, 5)
+        }
         begin, end, column = args[2], args[3], args[6]
-        width = cgutils.unpack_tuple(
-            builder,
-            cgutils.create_struct_proxy(signature.args[4])(context, builder, args[4]).shape,  # type: ignore[attr-defined]
-            2,
-        )[1]
-        targets = vectors_at(out_at, column)
-        before = builder.block
-        starting = [builder.load(target, align=4) for target in targets]
-        loop, done = builder.append_basic_block("rows"), builder.append_basic_block("done")
-        builder.cbranch(builder.icmp_signed("<", begin, end), loop, done)
-
-        builder.position_at_end(loop)
-        s = builder.phi(_WORD)
-        totals = [builder.phi(_VECTOR) for _ in targets]
-        value = builder.load(builder.gep(values_at, [s]))
-        row = builder.load(builder.gep(rows_at, [s]))
-        row = builder.sext(row, _WORD) if index.bitwidth < 64 else row
-        lane = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, ir.IntType(32)(0))
-        spread = builder.shuffle_vector(
-            lane,
-            ir.Constant(_VECTOR, ir.Undefined),
-            ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES),
-        )
-        terms = [
-            builder.load(at, align=4) for at in vectors_at(matrix_at, builder.add(builder.mul(row, width), column))
-        ]
-        sums = [
-            builder.fadd(total, builder.fmul(spread, term, flags=("contract",)), flags=("contract",))
-            for total, term in zip(totals, terms, strict=True)
-        ]
-        following = builder.add(s, _WORD(1))
-        again = builder.icmp_signed("<", following, end)
-        builder.cbranch(again, loop, done)
-        s.add_incoming(begin, before)
-        s.add_incoming(following, loop)
-        for total, first_value, sum_ in zip(totals, starting, sums, strict=True):
-            total.add_incoming(first_value, before)
-            total.add_incoming(sum_, loop)
-
-        builder.position_at_end(done)
-        finals = [builder.phi(_VECTOR) for _ in targets]
-        for final, target, first_value, sum_ in zip(finals, targets, starting, sums, strict=True):
-            final.add_incoming(first_value, before)
-            final.add_incoming(sum_, loop)
-            builder.store(final, target, align=4)
+        width = cgutils.unpack_tuple(builder, arrays[4].shape, 2)[1]
+        targets = _vectors_at(builder, arrays[5].data, column)
+        # on the stack by name only: the compiler keeps them in registers
+        totals = [cgutils.alloca_once_value(builder, builder.load(target, align=4)) for target in targets]
+        with cgutils.for_range_slice(builder, begin, end, _WORD(1), _WORD) as (s, _):
+            spread = _in_all_lanes(builder, builder.load(builder.gep(arrays[0].data, [s])))
+            row = builder.load(builder.gep(arrays[1].data, [s]))
+            row = builder.sext(row, _WORD) if index.bitwidth < 64 else row
+            place = builder.add(builder.mul(row, width), column)
+            for total, term in zip(totals, _vectors_at(builder, arrays[4].data, place), strict=True):
+                product = builder.fmul(spread, builder.load(term, align=4), flags=("contract",))
+                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+        for total, target in zip(totals, targets, strict=True):
+            builder.store(builder.load(total), target, align=4)
         return context.get_dummy_value()  # type: ignore[attr-defined]
 
     return types.void(values, rows, types.int64, types.int64, matrix, out, types.int64), code
+
+
+def _vectors_at(builder: ir.IRBuilder, base: ir.Value, offset: ir.Value) -> list[ir.Value]:
+    """The addresses of the vectors that begin `offset` floats after `base`."""
+    floats = [builder.gep(base, [builder.add(offset, _WORD(_LANES * v))]) for v in range(_VECTORS)]
+    return [builder.bitcast(address, _VECTOR.as_pointer()) for address in floats]
+
+
+def _in_all_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """A vector of one number."""
+    undefined, zeros = ir.Constant(_VECTOR, ir.Undefined), ir.VectorType(ir.IntType(32), _LANES)
+    first = builder.insert_element(undefined, value, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(zeros, [0] * _LANES))
