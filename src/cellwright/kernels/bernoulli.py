@@ -5,10 +5,9 @@ logits (n_obs, n_vars) -> x logit - log(1 + e^logit), summed (n_obs,), by logit 
 
 import numpy as np
 
-from cellwright.kernels.bfloat16 import narrowed
 from cellwright.kernels.compiled import kernel
 from cellwright.kernels.elementary import exp, log1p
-from cellwright.kernels.shares import add_stored, load_row, total_of
+from cellwright.kernels.shares import add_stored, load_row, store, total_of
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -42,7 +41,7 @@ def log_prob(
                 slope[j] = (x - _ONE) + _sigmoid(-logit)
         total[i] = total_of(value)
         if by_logit.shape[1]:
-            _store(slope, by_logit[i])
+            store(slope, by_logit[i])
             add_stored(by_logit[i], weight[i], by_bias)
 
 
@@ -63,9 +62,3 @@ def _at_zero(row: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
         value[j] = -_softplus(row[j])
     for j in range(row.shape[0]):
         slope[j] = -_sigmoid(row[j])
-
-
-@kernel
-def _store(slope: np.ndarray, stored: np.ndarray) -> None:
-    for j in range(slope.shape[0]):
-        stored[j] = narrowed(slope[j], stored)

@@ -73,6 +73,13 @@ def store_slopes(
 
 
 @kernel
+def store(slope: np.ndarray, stored: np.ndarray) -> None:
+    """stored = slope, in the type of `stored`."""
+    for j in range(slope.shape[0]):
+        stored[j] = narrowed(slope[j], stored)
+
+
+@kernel
 def add_stored(stored: np.ndarray, scale: np.float32, out: np.ndarray) -> None:
     """out += scale * stored."""
     for j in range(out.shape[0]):

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from cellwright.kernels.bfloat16 import narrowed
 from cellwright.kernels.compiled import kernel
 from cellwright.kernels.elementary import exp, log, log1p
 from cellwright.kernels.negative_binomial import at_count, at_zero
@@ -18,6 +17,7 @@ from cellwright.kernels.shares import (
     exponentials,
     largest,
     load_row,
+    store,
     store_slopes,
     total_of,
 )
@@ -83,7 +83,7 @@ def log_prob(
         total[i] = total_of(value)
         if by_logit.shape[1]:
             store_slopes(by_mean, exponential, total_of(by_mean) / scale, weight[i], by_logit[i], by_bias)
-            _store(by_drop, by_dropout[i])
+            store(by_drop, by_dropout[i])
             add_stored(by_dropout[i], weight[i], by_dropout_bias)
 
 
@@ -126,9 +126,3 @@ def _add_theta_slopes(
 def _scale(factor: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
     for j in range(row.shape[0]):
         out[j] = factor[j] * row[j]
-
-
-@kernel
-def _store(slope: np.ndarray, stored: np.ndarray) -> None:
-    for j in range(slope.shape[0]):
-        stored[j] = narrowed(slope[j], stored)

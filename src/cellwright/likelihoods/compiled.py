@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.sparse_product import has_kernels
 from cellwright.errors import SchemaMismatch
+from cellwright.likelihoods.fused import refuse_second_derivative
 
 # logits of a block: so many stay in the cache between the product and the kernel
 _BLOCK_ENTRIES = 2**18
@@ -82,11 +83,7 @@ class _LogProb(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # the kept derivatives are constants to autograd
-            raise NotImplementedError(
-                "a compiled log_prob must be differentiated once only; it got create_graph=True. Write a density that "
-                "is differentiated twice with plain torch operations."
-            )
+        refuse_second_derivative()
         n, saved = ctx.n_layers, ctx.saved_tensors
         operands, slopes, vectors = saved[: n + 1], saved[n + 1 : 2 * n + 1], saved[2 * n + 1 :]
         h, weights, column = operands[0], operands[1:], grad[:, None]

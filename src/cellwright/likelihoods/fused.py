@@ -67,13 +67,21 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # the kept derivatives are constants to autograd
-            raise NotImplementedError(
-                "a fused log_prob must be differentiated once only; it got create_graph=True. Write a density that is "
-                "differentiated twice with plain torch operations."
-            )
+        refuse_second_derivative()
         pairs = zip(ctx.saved_tensors, ctx.dims, strict=True)
         return None, None, None, *(None if slope is None else _chain(grad, slope, dim) for slope, dim in pairs)
+
+
+def refuse_second_derivative() -> None:
+    """Raise `NotImplementedError` in a backward that is itself to be differentiated.
+
+    The derivatives that were kept are constants to autograd: it would answer, and wrongly.
+    """
+    if torch.is_grad_enabled():
+        raise NotImplementedError(
+            "a fused or compiled log_prob must be differentiated once only; it got create_graph=True. Write a density "
+            "that is differentiated twice with plain torch operations."
+        )
 
 
 def _chain(grad: Tensor, slope: Tensor, dim: int) -> Tensor:
