@@ -30,13 +30,13 @@ def minibatch(data):
 
 
 def test_the_kl_term_is_that_of_torch(model, minibatch):
-    q = model.posterior(model.encoder.inputs(minibatch))
+    q = model.posterior(minibatch)
     expected = kl_divergence(Normal(q.mean, q.variance.sqrt()), Normal(0.0, 1.0)).sum(dim=1)
     torch.testing.assert_close(model.negative_elbo(minibatch, Step.evaluation(0)).terms["kl"], expected)
 
 
 def test_the_sample_has_the_posteriors_mean_and_scale(model, minibatch):
-    q = model.posterior(model.encoder.inputs(minibatch))
+    q = model.posterior(minibatch)
     draws = torch.stack([q.draw(NoiseKey(seed).normal(minibatch.rows, 3))[0] for seed in range(4000)])
     standard = (draws.mean(dim=0) - q.mean) / q.variance.sqrt() * np.sqrt(4000)
     # 192 means of 4,000 standard normal numbers each, and their variances

@@ -17,6 +17,11 @@ from cellwright.core.options import Options
 from cellwright.data.preprocess import PreprocessOptions
 from cellwright.likelihoods import LIKELIHOODS
 from cellwright.likelihoods.head import Likelihood
+from cellwright.models.parts.encoder import EncoderOptions
+from cellwright.models.parts.encoders import ENCODERS
+
+# options that are chosen by name among options of their own
+_NAMED: dict[type, Mapping[str, Any]] = {Likelihood: LIKELIHOODS, EncoderOptions: ENCODERS}
 
 
 class Flags:
@@ -88,9 +93,10 @@ def with_flags(function: Callable[..., None], **flags: Flags) -> Callable[..., N
 
 
 def flag_type(field: FieldInfo) -> Any:
-    """What a flag takes: of a likelihood its name, of a list text with commas, else what the option takes."""
-    if _is_likelihood(field):
-        return Literal[tuple(LIKELIHOODS)]
+    """What a flag takes: of a likelihood or an encoder its name, of a list text with commas, else what it takes."""
+    for kind, table in _NAMED.items():
+        if _is_a(field, kind):
+            return Literal[tuple(table)]
     return str if _is_list(field) else field.annotation
 
 
@@ -117,8 +123,8 @@ def _is_list(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is tuple
 
 
-def _is_likelihood(field: FieldInfo) -> bool:
-    return any(isinstance(kind, type) and issubclass(kind, Likelihood) for kind in _kinds(field.annotation))
+def _is_a(field: FieldInfo, kind: type) -> bool:
+    return any(isinstance(one, type) and issubclass(one, kind) for one in _kinds(field.annotation))
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -126,7 +132,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def shown_default(default: Any) -> Any:
-    """A default as help and tables show it: of a likelihood its name, of a list text with commas."""
-    if isinstance(default, Likelihood):
+    """A default as help and tables show it: of a likelihood or an encoder its name, of a list text with commas."""
+    if isinstance(default, Likelihood | EncoderOptions):
         return default.name
     return ",".join(default) if isinstance(default, tuple) else default

@@ -4,9 +4,10 @@ A baseline has the same abilities as a network, so that it stands in the same ta
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
 
 from cellwright.core.minibatch import Minibatch
 
@@ -41,7 +42,77 @@ class Decodes(ABC):
         """log p(x | latent) of each cell in nats, on the scale on which the model's likelihood is defined."""
 
 
-ABILITIES: dict[str, type] = {"encodes": Encodes, "decodes": Decodes}
+class Classifies(ABC):
+    """Says which label a cell (or a sequence) has."""
+
+    @abstractmethod
+    def classify(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_labels"]:
+        """The probability of each label of the schema; rows sum to one; deterministic."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Cells to be made: the label and the batch of each, as codes of the schema; -1 leaves it to the training cells."""
+
+    label: Int[Tensor, " n_obs"]
+    batch: Int[Tensor, " n_obs"]
+
+
+class Generates(ABC):
+    """Makes new cells, of given labels and batches where the training cells had these."""
+
+    @property
+    @abstractmethod
+    def label_counts(self) -> Int[Tensor, " n_labels"]:
+        """How many training cells each label of the schema had: a label without any cannot be asked for."""
+
+    @abstractmethod
+    def generate(self, wanted: Wanted, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """New cells on the scale of the data (counts where it was trained on counts), drawn with the generator."""
+
+
+class Imputes(ABC):
+    """Fills in what the measurement missed."""
+
+    @abstractmethod
+    def impute(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """What is expected of every feature given the values that were measured, on the scale of the data."""
+
+
+class Forecasts(ABC):
+    """Continues a sequence."""
+
+    @abstractmethod
+    def forecast(self, minibatch: Minibatch, n_steps: int) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
+        """The next `n_steps` steps of each sequence of each row, in the unit of the data."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """How much each cell attends to each of its neighbours: positions among the reference cells, and weights."""
+
+    neighbours: Int[Tensor, "n_obs n_neighbors"]
+    weights: Float[Tensor, "n_obs n_neighbors"]  # rows sum to one; zero where a cell has fewer neighbours
+    label: Int[Tensor, " n_references"]  # of each reference cell, -1 where unknown
+
+
+class Attends(ABC):
+    """Weighs the neighbours of a cell."""
+
+    @abstractmethod
+    def attend(self, minibatch: Minibatch) -> Attention:
+        """The neighbours of each cell and their weights; deterministic."""
+
+
+ABILITIES: dict[str, type] = {
+    "encodes": Encodes,
+    "decodes": Decodes,
+    "classifies": Classifies,
+    "generates": Generates,
+    "imputes": Imputes,
+    "forecasts": Forecasts,
+    "attends": Attends,
+}
 
 
 def abilities_of(cls: type) -> tuple[str, ...]:

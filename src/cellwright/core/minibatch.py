@@ -157,6 +157,7 @@ class Minibatch:
     condition: Int[Tensor, " n_obs"]
     time: Float[Tensor, " n_obs"]  # NaN where unknown
     covariates: Float[Tensor, "n_obs n_covariates"]
+    coordinates: Float[Tensor, "n_obs n_coordinates"]  # in the tissue, unit of the data; no column without a key
     weight: Float[Tensor, " n_obs"]  # of a cell in the loss
     rows: Int[Tensor, " n_obs"]  # position in the source
 

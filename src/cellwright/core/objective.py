@@ -23,6 +23,8 @@ class AdamOptions(Options):
 
     learning_rate: float = Field(1e-3, gt=0, description="step size")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    beta_1: float = Field(0.9, ge=0, lt=1, description="decay of the mean of gradients; less for critics")
+    beta_2: float = Field(0.999, ge=0, lt=1, description="decay of the mean of their squares")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,11 @@ class _Total(torch.autograd.Function):
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """One loss function, the submodule that it trains, how, and in every how many steps."""
+    """One loss function, the submodule that it trains, how, and in every how many steps.
+
+    Where a stage has several, each is called in its turn with the same minibatch, the first one's total is the `loss`
+    of the history, and a critic takes several steps for one of the generator by the generator's `every`.
+    """
 
     name: str
     loss: Callable[[Minibatch, Step], Loss]

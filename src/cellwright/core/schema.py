@@ -32,6 +32,28 @@ class Covariate(Options):
         return 1 if self.values is None else len(self.values)
 
 
+class Steps(Options):
+    """How features form sequences: of each feature, to which sequence it belongs, when it was, and what is measured.
+
+    A row (a gene over time points, a lineage over windows) then is one or more sequences of steps; a step holds one
+    value per quantity. `keys` are the columns of `var` that say so.
+    """
+
+    keys: dict[str, str] = Field(description="columns of var: `step`, and `sequence` and `quantity` where given")
+    sequences: tuple[str, ...] = Field(description="names of the sequences (experiments); one if there is no key")
+    quantities: tuple[str, ...] = Field(description="what is measured at a step; one if there is no key")
+    sequence_of: tuple[int, ...] = Field(description="position in `sequences`, of each feature")
+    time_of: tuple[float, ...] = Field(description="time (or rank, or window) of each feature, in the data's unit")
+    quantity_of: tuple[int, ...] = Field(description="position in `quantities`, of each feature")
+
+
+class Coordinates(Options):
+    """Where cells lie: the key in `obsm`, and how many numbers a place has."""
+
+    key: str
+    n: int = Field(ge=1)
+
+
 class Schema(Options):
     """Feature names per modality, and the categories of batch, label and condition.
 
@@ -44,6 +66,8 @@ class Schema(Options):
     condition: Categories | None = None
     time: str | None = None
     covariates: tuple[Covariate, ...] = ()
+    coordinates: Coordinates | None = None
+    steps: Steps | None = Field(None, description="of the first modality, where its features form sequences")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Schema":
@@ -79,6 +103,11 @@ class Schema(Options):
     def n_labels(self) -> int:
         """How many labels there are; 0 without a label key."""
         return self.label.n if self.label else 0
+
+    @property
+    def n_coordinates(self) -> int:
+        """Width of `Minibatch.coordinates`."""
+        return self.coordinates.n if self.coordinates else 0
 
     @property
     def n_covariates(self) -> int:

@@ -28,6 +28,7 @@ class Keys:
     condition: str | None = None
     time: str | None = None
     covariates: tuple[str, ...] = ()
+    coordinates: str | None = None
 
 
 class Described(TypedDict):
@@ -76,11 +77,15 @@ def keys_in_schema(obs: pd.DataFrame, keys: Keys, schema: Schema) -> Keys:
         condition=chosen(keys.condition, schema.condition.key if schema.condition else None, "condition_key"),
         time=chosen(keys.time, schema.time, "time_key"),
         covariates=tuple(key for key in known_covariates if key in obs),
+        coordinates=keys.coordinates,
     )
 
 
-def annotate(obs: pd.DataFrame, keys: Keys, schema: Schema) -> Annotation:
-    """The codes of all cells. Without a batch key there is one batch, 0; a column that is absent is unknown to all."""
+def annotate(obs: pd.DataFrame, keys: Keys, schema: Schema, places: np.ndarray | None = None) -> Annotation:
+    """The codes of all cells. Without a batch key there is one batch, 0; a column that is absent is unknown to all.
+
+    `places (n_obs, n_coordinates)` are their coordinates.
+    """
     blocks = [_covariate_block(obs, covariate, keys) for covariate in schema.covariates]
     return Annotation(
         obs=obs,
@@ -89,6 +94,7 @@ def annotate(obs: pd.DataFrame, keys: Keys, schema: Schema) -> Annotation:
         condition=_codes_of_key(obs, keys.condition, schema.condition),
         time=_numbers_of_key(obs, keys.time, "time_key"),
         covariates=np.concatenate([np.zeros((len(obs), 0), np.float32), *blocks], axis=1),
+        coordinates=np.zeros((len(obs), 0), np.float32) if places is None else places,
     )
 
 

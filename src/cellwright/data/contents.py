@@ -6,16 +6,18 @@ A table's matrix is an array, a SciPy matrix, or an array or group on disk; a st
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata.io import read_elem
 from mudata import MuData
 
 from cellwright.core.schema import repeated
-from cellwright.data.stored import StoredGroup, is_array
+from cellwright.data.stored import StoredGroup, is_array, is_group
 from cellwright.errors import DataError, DataFileError, MissingKey
 
 ONLY_MODALITY = "X"  # what the one modality of an AnnData is called where the caller does not say
@@ -53,15 +55,29 @@ class Contents:
     obs: pd.DataFrame
     tables: Mapping[str, Table]
     origin: str
+    obsm: Mapping[str, Any] | StoredGroup = field(default_factory=dict)  # arrays per cell, wherever they lie
 
     def __post_init__(self) -> None:
         _refuse_unusable_cells(self.obs, self.origin)
+
+    def places(self, key: str) -> np.ndarray:
+        """`obsm[key]` as numbers, (n_obs, n_coordinates) float32. Raises `MissingKey`, and `DataError` for others."""
+        if key not in self.obsm:
+            raise MissingKey.of("obsm", key, "coordinates_key", self.obsm)
+        item = self.obsm[key]
+        places = np.asarray(read_elem(item) if is_array(item) or is_group(item) else item)
+        if places.ndim != 2 or places.dtype.kind not in "iuf" or not np.isfinite(places).all():
+            raise DataError(
+                f"obsm[{key!r}] (coordinates_key) must hold finite numbers, one row per cell; it holds {places.dtype} "
+                f"of shape {places.shape}, or values that are not finite. Leave those cells out."
+            )
+        return places.astype(np.float32)
 
 
 def of_anndata(adata: AnnData, layer: str | None, modality: str | None, origin: str) -> Contents:
     """The contents of an AnnData."""
     table = _table_of_anndata(adata, layer, "")
-    return Contents(table.obs, {modality or ONLY_MODALITY: table}, origin)
+    return Contents(table.obs, {modality or ONLY_MODALITY: table}, origin, adata.obsm)
 
 
 def of_mudata(mdata: MuData, layer: str | None, modality: str | None, origin: str) -> Contents:
@@ -69,20 +85,26 @@ def of_mudata(mdata: MuData, layer: str | None, modality: str | None, origin: st
     _refuse_shared_features(mdata.axis, origin)
     names = _chosen(list(mdata.mod), modality)
     tables = {name: _table_of_anndata(mdata.mod[name], layer, name) for name in names}
-    return _joined(mdata.obs, tables, modality, origin)
+    return replace(_joined(mdata.obs, tables, modality, origin), obsm=_places_of(mdata, names, modality))
 
 
 def of_group(group: StoredGroup, layer: str | None, modality: str | None, origin: str) -> Contents:
     """The contents of an HDF5 file or zarr folder that AnnData or MuData wrote."""
     if "mod" not in group:
         table = _table_of_group(group, layer, "", origin)
-        return Contents(table.obs, {modality or ONLY_MODALITY: table}, origin)
+        return Contents(table.obs, {modality or ONLY_MODALITY: table}, origin, group.get("obsm") or {})
     _refuse_shared_features(group.attrs.get("axis", 0), origin)
     modalities = group["mod"]
     # the order of the names in the file is alphabetical; the MuData's own stands in this attribute
     names = _chosen([str(name) for name in modalities.attrs.get("mod-order", list(modalities))], modality)
     tables = {name: _table_of_group(modalities[name], layer, name, origin) for name in names}
-    return _joined(_frame(group, "obs", origin), tables, modality, origin)
+    inner = modalities[names[0]] if modality is not None else group
+    return replace(_joined(_frame(group, "obs", origin), tables, modality, origin), obsm=inner.get("obsm") or {})
+
+
+def _places_of(mdata: MuData, names: list[str], modality: str | None) -> Mapping[str, Any]:
+    places: Mapping[str, Any] = mdata.mod[names[0]].obsm if modality is not None else mdata.obsm
+    return places
 
 
 def _table_of_anndata(adata: AnnData, layer: str | None, modality: str) -> Table:

@@ -14,7 +14,7 @@ def fingerprint(source: StoredSource) -> dict[str, object]:
     """Name, shape and hashes of the cells; the hashes are equal however the same values are stored.
 
     `features`: SHA-256 of all feature names; `values`: SHA-256 of 256 evenly spread rows and of all that is known of
-    every cell (batch, label, condition, time, covariates) with the names of the categories.
+    every cell (batch, label, condition, time, covariates, coordinates) with the names of the categories.
     """
     features, values = hashlib.sha256(), hashlib.sha256()
     for modality, names in source.schema.features.items():
@@ -23,7 +23,7 @@ def fingerprint(source: StoredSource) -> dict[str, object]:
             values.update(part.tobytes())
     values.update(source.schema.model_dump_json(exclude={"features"}).encode())
     cells = source.annotation
-    for known in (cells.batch, cells.label, cells.condition, cells.time, cells.covariates):
+    for known in (cells.batch, cells.label, cells.condition, cells.time, cells.covariates, cells.coordinates):
         values.update(np.ascontiguousarray(known).tobytes())
     return {
         "name": source.origin,

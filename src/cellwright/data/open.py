@@ -16,7 +16,7 @@ from anndata import AnnData
 from anndata.io import read_elem
 from mudata import MuData
 
-from cellwright.core.schema import Schema
+from cellwright.core.schema import Coordinates, Schema
 from cellwright.data import contents
 from cellwright.data.annotate import Keys, annotate, described, keys_in_schema
 from cellwright.data.contents import Contents, Table
@@ -26,8 +26,9 @@ from cellwright.data.match import absent, matched, tables_in_schema
 from cellwright.data.memory import MemoryStore
 from cellwright.data.safety import reading
 from cellwright.data.source import Store, StoredSource
+from cellwright.data.steps import StepKeys, steps_of
 from cellwright.data.stored import Stored, is_array, is_group, memory_bytes
-from cellwright.errors import DataError, DataFileError
+from cellwright.errors import DataError, DataFileError, SchemaMismatch
 
 MAX_MEMORY_SHARE = 0.25  # of the available memory that a matrix may take before it is read in pieces
 
@@ -41,6 +42,10 @@ def open_data(
     condition_key: str | None = None,
     time_key: str | None = None,
     covariate_keys: Sequence[str] = (),
+    coordinates_key: str | None = None,
+    step_key: str | None = None,
+    sequence_key: str | None = None,
+    quantity_key: str | None = None,
     modality: str | None = None,
     schema: Schema | None = None,
     in_memory: bool | None = None,
@@ -54,6 +59,10 @@ def open_data(
       unknown.
     - `time_key`: column of `obs` with numbers.
     - `covariate_keys`: further columns of `obs`: numbers are continuous, everything else is one-hot.
+    - `coordinates_key`: key in `obsm` with the place of each cell in the tissue.
+    - `step_key`: column of `var` with numbers (time, rank, window): a row then is a sequence, or several if
+      `sequence_key`, a column of `var`, says to which one (experiment) a feature belongs; `quantity_key` names what is
+      measured where a step holds more than one value. NaN is a missing value.
     - `modality`: of a MuData, the one to open, with its own cells; None opens all, over the cells of the MuData. Of
       an AnnData, the name by which its values go. A modality's own column is known as `rna:cell_type`.
     - `schema`: of the model that the cells are for. Features are matched by name, those that the data lack are zeros
@@ -70,23 +79,48 @@ def open_data(
     be read in pieces.
     """
     found = _contents(data, layer, modality)
-    keys = Keys(batch_key, label_key, condition_key, time_key, tuple(covariate_keys))
+    keys = Keys(batch_key, label_key, condition_key, time_key, tuple(covariate_keys), coordinates_key)
+    in_var = StepKeys(step_key, sequence_key, quantity_key)
     tables = dict(found.tables) if schema is None else tables_in_schema(found.tables, schema)
     stores = {name: _store(table, found.origin, in_memory=in_memory) for name, table in tables.items()}
     filled: tuple[str, ...] = ()
     if schema is None:
-        schema = Schema(features={n: table.var_names for n, table in tables.items()}, **described(found.obs, keys))
+        features = {name: table.var_names for name, table in tables.items()}
+        known = described(found.obs, keys)
+        places = None if coordinates_key is None else found.places(coordinates_key)
+        where = None if places is None else Coordinates(key=str(coordinates_key), n=places.shape[1])
+        steps = steps_of(next(iter(tables.values())).var, in_var)
+        schema = Schema(features=features, coordinates=where, steps=steps, **known)
     else:
+        in_var.refuse_beside(schema)
         keys = keys_in_schema(found.obs, keys, schema)
         stores, filled = _in_schema(stores, tables, schema)
+        places = _places_in_schema(found, coordinates_key, schema)
     return StoredSource(
         schema=schema,
         stores=stores,
-        annotation=annotate(found.obs, keys, schema),
+        annotation=annotate(found.obs, keys, schema, places),
         row_of=_row_of(found.obs.index, tables, schema),
         origin=found.origin,
         filled_features=filled,
     )
+
+
+def _places_in_schema(found: Contents, key: str | None, schema: Schema) -> np.ndarray | None:
+    """The coordinates of new cells, for a model that was built with coordinates."""
+    if schema.coordinates is None:
+        if key is not None:
+            raise SchemaMismatch(
+                f"coordinates_key={key!r} cannot be used: the model was built without coordinates. Leave it out."
+            )
+        return None
+    places = found.places(key or schema.coordinates.key)
+    if places.shape[1] != schema.coordinates.n:
+        raise SchemaMismatch(
+            f"obsm[{key or schema.coordinates.key!r}] must have {schema.coordinates.n} columns, as the model's data "
+            f"had; it has {places.shape[1]}. Give coordinates of the same space."
+        )
+    return places
 
 
 def _contents(data: object, layer: str | None, modality: str | None) -> Contents:

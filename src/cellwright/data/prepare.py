@@ -17,6 +17,7 @@ from cellwright.data.open import open_data
 from cellwright.data.preprocess import PreprocessOptions, PreprocessReport, preprocess
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split, random_split, stratified_split
+from cellwright.data.steps import described_steps
 
 
 class OpenOptions(Options):
@@ -28,6 +29,12 @@ class OpenOptions(Options):
     condition_key: str | None = Field(None, description="column of obs with the condition")
     time_key: str | None = Field(None, description="column of obs with time, numeric")
     covariate_keys: tuple[str, ...] = Field((), description="further columns of obs for the decoder")
+    coordinates_key: str | None = Field(None, description="key in obsm with the place of each cell in the tissue")
+    step_key: str | None = Field(None, description="column of var with numbers: rows are sequences of such steps")
+    sequence_key: str | None = Field(None, description="column of var: to which sequence of a row a feature belongs")
+    quantity_key: str | None = Field(
+        None, description="column of var: what is measured, where steps hold several values"
+    )
     modality: str | None = Field(None, description="modality of a MuData")
     in_memory: bool | None = Field(None, description="read whole, or in blocks from disk; None decides by size")
 
@@ -73,8 +80,11 @@ def split_of(source: StoredSource, options: SplitOptions) -> Split:
 
 
 def as_anndata(source: StoredSource) -> AnnData:
-    """The first modality's values of all cells, read into memory, with `obs` and feature names."""
+    """The first modality's values of all cells in memory, with `obs`, feature names, coordinates and steps."""
     modality = source.schema.modalities[0]
     values = source.read(modality, np.arange(source.n_obs))
-    var = pd.DataFrame(index=pd.Index(source.schema.var_names))
-    return AnnData(X=values, obs=source.annotation.obs.copy(), var=var)
+    var = pd.DataFrame(described_steps(source.schema.steps), index=pd.Index(source.schema.var_names))
+    adata = AnnData(X=values, obs=source.annotation.obs.copy(), var=var)
+    if source.schema.coordinates is not None:
+        adata.obsm[source.schema.coordinates.key] = source.annotation.coordinates
+    return adata

@@ -55,6 +55,7 @@ class Annotation:
     condition: np.ndarray
     time: np.ndarray  # (n_obs,) float32, NaN where unknown
     covariates: np.ndarray  # (n_obs, n_covariates) float32
+    coordinates: np.ndarray  # (n_obs, n_coordinates) float32
 
 
 class Source(ABC):
@@ -134,6 +135,7 @@ class StoredSource(Source):
             condition=torch.from_numpy(cells.condition[rows]),
             time=torch.from_numpy(cells.time[rows]),
             covariates=torch.from_numpy(cells.covariates[rows]),
+            coordinates=torch.from_numpy(cells.coordinates[rows]),
             weight=torch.ones(len(rows)),
             rows=torch.from_numpy(rows),
         )

@@ -12,6 +12,7 @@ References: [Hinton06] autoencoder; [Vincent08] denoising autoencoder; [Baldi89]
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -22,10 +23,12 @@ from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
+from cellwright.data.source import Source
 from cellwright.likelihoods import AnyLikelihood
 from cellwright.likelihoods.gaussian import Gaussian
 from cellwright.models.model import Model
-from cellwright.models.parts.cell_encoder import CellEncoder
+from cellwright.models.parts.cell_encoder import MLPEncoder
+from cellwright.models.parts.encoders import AnyEncoder
 from cellwright.models.parts.feature_decoder import FeatureDecoder
 from cellwright.nn.mlp import Activation, Hidden, Normalisation
 from cellwright.nn.transform import Transform, support_of
@@ -44,6 +47,7 @@ class AutoencoderOptions(Options):
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate in the encoder")
     transform: Transform = Field("log_normalise", description="of the values before the encoder")
     likelihood: AnyLikelihood = Field(Gaussian(), description="p(x | z); gaussian is about the transformed values")
+    encoder: AnyEncoder = Field(MLPEncoder(), description="what reads a cell: an MLP, or an encoder of another family")
     corruption: Literal["none", "mask", "noise"] = Field("none", description="what the input suffers in training")
     corruption_strength: float = Field(
         0.3, ge=0, description="share of values set to zero (mask), or standard deviation added to each (noise)"
@@ -64,8 +68,8 @@ class Autoencoder(Model, Encodes, Decodes):
         hidden = Hidden(
             options.n_hidden, options.n_layers, activation=options.activation, normalisation=options.normalisation
         )
-        self.encoder = CellEncoder(
-            schema.n_vars,
+        self.encoder = options.encoder.build(
+            schema,
             options.n_latent,
             hidden=replace(hidden, dropout=options.dropout),
             transform=options.transform,
@@ -79,7 +83,7 @@ class Autoencoder(Model, Encodes, Decodes):
         return max(self.options.likelihood.support, support_of(self.options.transform))
 
     def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
-        return self.encoder(self.encoder.inputs(minibatch))
+        return self.encoder(self.encoder.inputs(minibatch), minibatch)
 
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         return self.decoder.mean(latent, minibatch)
@@ -92,6 +96,9 @@ class Autoencoder(Model, Encodes, Decodes):
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
         return self.decoder.log_prob(latent, minibatch)
 
+    def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        self.encoder.prepare(source, rows, rng)
+
     def stages(self) -> list[list[Objective]]:
         adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.weight_decay)
         return [[Objective("reconstruction", self.reconstruction, trains=self, optimiser=adam)]]
@@ -99,7 +106,7 @@ class Autoencoder(Model, Encodes, Decodes):
     def reconstruction(self, minibatch: Minibatch, step: Step) -> Loss:
         """-log p(x | z) of the whole cell, from the corrupted cell in training and from the whole one in validation."""
         inputs = self.encoder.inputs(minibatch)
-        z = self.encoder(self.corrupt(inputs, minibatch, step) if self.training else inputs)
+        z = self.encoder(self.corrupt(inputs, minibatch, step) if self.training else inputs, minibatch)
         return Loss({"reconstruction": -self.decoder.log_prob(z, minibatch)})
 
     def corrupt(self, inputs: SparseRows, minibatch: Minibatch, step: Step) -> SparseRows:

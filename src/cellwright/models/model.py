@@ -1,6 +1,7 @@
 """Model: built from a schema and options; tells the trainer its objectives, a task its abilities.
 
-(Schema, Options) -> Model;  stages() -> objectives for the trainer;  learn() -> what needs no gradients
+(Schema, Options) -> Model;  prepare() -> what a stage needs beforehand;  stages() -> objectives for the trainer
+learn() -> what is estimated without gradients afterwards
 """
 
 from abc import ABC, abstractmethod
@@ -23,6 +24,7 @@ class Model(nn.Module, ABC):
     reads: ClassVar[frozenset[str]] = frozenset({"views"})  # fields of the minibatch that it looks at
     is_baseline: ClassVar[bool] = False
     validates_on: ClassVar[str | None] = "loss"  # the term that stops training early; None trains for all epochs
+    usual_epochs: ClassVar[int | None] = None  # passes over the cells, where the user says nothing; None: the trainer's
     citations: ClassVar[tuple[str, ...]] = ()  # keys in docs/references.bib
 
     def __init__(self, schema: Schema, options: Options) -> None:
@@ -41,6 +43,24 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def support(self) -> Support:
         """Which values it can use."""
+
+    @property
+    def pretrained(self) -> str | None:
+        """The run folder that an option names, whose weights it starts from (see `take`); None for most."""
+        return None
+
+    def take(self, other: "Model") -> None:
+        """Copy the weights that it starts from out of another fitted model, features matched by name.
+
+        Raises `OptionError` for a model that it can take nothing from.
+        """
+        raise OptionError(f"{type(self).__name__} takes no weights from another run; it was given {other.name}.")
+
+    def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        """Estimate from `rows` only what the stage needs beforehand: a graph, the scale of a latent; fills buffers.
+
+        `fit` calls it before each stage, and not again for a stage that it resumes.
+        """
 
     def stages(self) -> list[list[Objective]]:
         """Objectives of each stage of training, run in order; none for what learns without gradients."""

@@ -12,21 +12,24 @@ References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez
 
 from dataclasses import replace
 
+import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from cellwright.core.abilities import Decodes, Encodes
-from cellwright.core.minibatch import Minibatch, SparseRows
+from cellwright.core.minibatch import Minibatch
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
+from cellwright.data.source import Source
 from cellwright.likelihoods import AnyLikelihood
 from cellwright.likelihoods.negative_binomial import NegativeBinomial
 from cellwright.losses.gaussian_latent import GaussianLatent
 from cellwright.models.model import Model
-from cellwright.models.parts.cell_encoder import CellEncoder
+from cellwright.models.parts.cell_encoder import MLPEncoder
+from cellwright.models.parts.encoders import AnyEncoder
 from cellwright.models.parts.feature_decoder import FeatureDecoder
 from cellwright.nn.mlp import Hidden
 from cellwright.nn.transform import Transform, support_of
@@ -42,6 +45,7 @@ class VAEOptions(Options):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate in the encoder")
     transform: Transform = Field("log1p", description="of the values before the encoder")
     likelihood: AnyLikelihood = Field(NegativeBinomial(), description="p(x | z)")
+    encoder: AnyEncoder = Field(MLPEncoder(), description="what reads a cell: an MLP, or an encoder of another family")
     beta: float = Field(1.0, ge=0, description="weight of the KL after the warm-up")
     kl_warmup_epochs: int = Field(0, ge=0, description="epochs over which the KL weight rises from 0 to beta")
     learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
@@ -58,8 +62,8 @@ class VAE(Model, Encodes, Decodes):
         super().__init__(schema, options)
         self.options: VAEOptions = options
         hidden = Hidden(options.n_hidden, options.n_layers)
-        self.encoder = CellEncoder(
-            schema.n_vars,
+        self.encoder = options.encoder.build(
+            schema,
             2 * options.n_latent,
             hidden=replace(hidden, dropout=options.dropout),
             transform=options.transform,
@@ -76,13 +80,13 @@ class VAE(Model, Encodes, Decodes):
     def support(self) -> Support:
         return max(self.options.likelihood.support, support_of(self.options.transform))
 
-    def posterior(self, inputs: SparseRows) -> GaussianLatent:
-        """q(z | x) of transformed values."""
-        return GaussianLatent(self.encoder(inputs))
+    def posterior(self, minibatch: Minibatch) -> GaussianLatent:
+        """q(z | x)."""
+        return GaussianLatent(self.encoder(self.encoder.inputs(minibatch), minibatch))
 
     def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
         """The posterior mean."""
-        return self.posterior(self.encoder.inputs(minibatch)).mean
+        return self.posterior(minibatch).mean
 
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         return self.decoder.mean(latent, minibatch)
@@ -95,13 +99,16 @@ class VAE(Model, Encodes, Decodes):
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
         return self.decoder.log_prob(latent, minibatch)
 
+    def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        self.encoder.prepare(source, rows, rng)
+
     def stages(self) -> list[list[Objective]]:
         adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.weight_decay)
         return [[Objective("elbo", self.negative_elbo, trains=self, optimiser=adam)]]
 
     def negative_elbo(self, minibatch: Minibatch, step: Step) -> Loss:
         """The two terms of the negative ELBO, in nats per cell."""
-        q = self.posterior(self.encoder.inputs(minibatch))
+        q = self.posterior(minibatch)
         z, kl = q.draw(step.noise.normal(minibatch.rows, self.options.n_latent))
         return Loss(
             {"reconstruction": -self.decoder.log_prob(z, minibatch), "kl": kl},

@@ -16,7 +16,7 @@ from torch.optim.adamw import adamw
 
 from cellwright.core.objective import AdamOptions
 
-BETAS, EPS = (0.9, 0.999), 1e-8
+EPS = 1e-8
 _LARGE = 2**14
 
 
@@ -56,8 +56,8 @@ class Adam:
             fused=True,
             grad_scale=scale,  # divided by as each gradient is read; to scale them before is one more pass over all
             amsgrad=False,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
+            beta1=self.options.beta_1,
+            beta2=self.options.beta_2,
             lr=self.options.learning_rate,
             weight_decay=self.options.weight_decay,
             eps=EPS,

@@ -33,6 +33,7 @@ class Place:
     sums: dict[str, Any] = field(default_factory=dict)  # of this epoch so far
     stopping: dict[str, Any] = field(default_factory=dict)
     rows: list[list[Any]] = field(default_factory=list)  # history
+    endings: list[str] = field(default_factory=list)  # of the stages before
     wall_seconds: float = 0.0  # spent so far
     cpu_seconds: float = 0.0
 

@@ -1,6 +1,7 @@
 """Fit: the training loop, for every model.
 
-    model.stages() -> epochs over the training rows -> best weights on validation -> model.learn() -> the run folder
+    model.prepare(), model.stages() -> epochs over the training rows -> best weights on validation -> model.learn()
+    -> the run folder
 
 One loop for networks and baselines: a GAN has two objectives, a baseline has no stage. The order of cells comes from
 (seed, stage, epoch), noise from (seed, stage, epoch, step, row), so a fit that was killed resumes to the same weights.
@@ -38,9 +39,11 @@ from cellwright.train.interrupt import Interrupted, Interruption, watching_for_i
 from cellwright.train.options import FitOptions
 from cellwright.train.progress import FitProgress
 from cellwright.train.random_state import draw_weights, own_random_state, seed_device
-from cellwright.train.saved import begin_run, finish_run
+from cellwright.train.saved import begin_run, finish_run, load_run
 from cellwright.train.stopping import EarlyStopping
 from cellwright.train.threads import enough_threads
+
+_BEFORE = 2**31  # in the place of an epoch: the random numbers of what comes before the first
 
 
 def fit(
@@ -115,6 +118,8 @@ class _Fit:
     def run(self) -> History:
         if not self.model.fitted:
             draw_weights(self.model)
+        if self.model.pretrained:
+            self.model.take(load_run(self.model.pretrained))
         stages = self.model.stages()
         if stages:
             devices = devices_for(self.options)
@@ -124,8 +129,12 @@ class _Fit:
             n_entries = self.options.batch_size * self.model.schema.n_vars
             with watching_for_interruption() as interruption, enough_threads(n_entries):
                 for stage in range(first, len(stages)):
+                    here = saved if stage == first else None
+                    if here is None:
+                        self.model.eval()
+                        self.model.prepare(stage, self.source, self.split.train, self._rng(stage, _BEFORE))
                     engine = Engine(devices, self.model, stages[stage], self.options)
-                    self._stage(devices, engine, stage, saved if stage == first else None, interruption)
+                    self._stage(devices, engine, stage, here, interruption)
             self.model.to("cpu")
         self.model.eval()
         self.model.learn(self.source, self.split.train, self._rng(len(stages), 0))
@@ -138,7 +147,7 @@ class _Fit:
         """All epochs of one stage; ends with the best weights on validation, or with the last where there is none."""
         place, best = self._resume(engine, stage, saved)
         stopping = EarlyStopping(**place.stopping)
-        n_epochs = self.options.epochs(len(self.split.train))
+        n_epochs = self.options.epochs(len(self.split.train), self.model.usual_epochs)
         title, n_cells = type(self.model).__name__, len(self.split.train)
         with (
             FitProgress(title, n_epochs, n_cells, shown=self.progress) as bar,
@@ -159,6 +168,7 @@ class _Fit:
                 if self.checkpoint.due or interruption.signal_number:
                     self._save(place, best, engine)
                     self._refuse_to_go_on(interruption)
+        self.history.endings.append(_ending(stopping, watched=bool(best)))
         if best:
             self.model.load_state_dict(best)
             self.history.best_epoch = place.first_epoch + stopping.best_epoch
@@ -211,11 +221,14 @@ class _Fit:
             # noted, because the memory that is free decides where the data are read from, and that the default
             block_rows = self.options.shuffle_block_rows or self.source.preferred_block_rows
             rows = [list(row) for row in self.history.rows]
-            return Place(stage, self.history.n_epochs, block_rows, stopping=asdict(stopping), rows=rows), {}
+            place = Place(stage, self.history.n_epochs, block_rows, stopping=asdict(stopping), rows=rows)
+            place.endings = list(self.history.endings)
+            return place, {}
         self.model.load_state_dict(saved.part("model"))
         for number, optimiser in enumerate(engine.optimisers):
             optimiser.load_state(saved.part(f"optimiser/{number}"))
         self.history.rows = [(int(e), str(s), str(t), float(v)) for e, s, t, v in saved.place.rows]
+        self.history.endings = list(saved.place.endings)
         self.spent_before = saved.place.wall_seconds, saved.place.cpu_seconds
         return saved.place, saved.part("best")
 
@@ -240,6 +253,12 @@ class _Fit:
 
     def _noise_seed(self, stage: int) -> int:
         return self.options.seed * 1_000_003 + stage
+
+
+def _ending(stopping: EarlyStopping, *, watched: bool) -> str:
+    if not watched:
+        return "budget"
+    return "patience" if stopping.should_stop else "cap"
 
 
 def training_plan(source: StoredSource, options: FitOptions, block_rows: int) -> Plan:

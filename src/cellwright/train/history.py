@@ -14,6 +14,9 @@ class History:
 
     rows: list[Row] = field(default_factory=list)
     best_epoch: int | None = None  # the epoch whose weights were kept; None without validation
+    # how each stage ended: "patience" (nothing left to gain), "cap" (the largest number of epochs came first), or
+    # "budget" (nothing is watched: it trains for all its epochs)
+    endings: list[str] = field(default_factory=list)
 
     def add(self, epoch: int, split: str, terms: Mapping[str, float]) -> None:
         """Note the terms of one epoch on one split."""
@@ -35,15 +38,17 @@ class Sums:
     """Sums over the cells of an epoch, from which the means come."""
 
     total: dict[str, float] = field(default_factory=dict)
+    weight_of: dict[str, float] = field(default_factory=dict)  # a term may be there in some steps only
     weight: float = 0.0
 
     def add(self, terms: Mapping[str, float], weight: float) -> None:
         """Add the means of one minibatch, whose cells weigh `weight` together."""
         for name, value in terms.items():
             self.total[name] = self.total.get(name, 0.0) + value * weight
+            self.weight_of[name] = self.weight_of.get(name, 0.0) + weight
         self.weight += weight
 
     @property
     def means(self) -> dict[str, float]:
         """The mean of each term."""
-        return {name: value / self.weight for name, value in self.total.items()} if self.weight else {}
+        return {name: value / self.weight_of[name] for name, value in self.total.items()}

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from cellwright.core.options import Options
 
+USUAL_EPOCHS = 400
 CELLS_SEEN = 8_000_000  # by default; 400 epochs of 20,000 cells
 
 
@@ -13,7 +14,9 @@ class FitOptions(Options):
     """How long, on what, and with which safeguards a model is trained."""
 
     max_epochs: int | None = Field(
-        None, ge=1, description="passes over the training cells at most; None is 400, fewer above 20,000 cells"
+        None,
+        ge=1,
+        description="passes over the training cells at most; None is the model's own or 400, fewer above 20,000 cells",
     )
     batch_size: int = Field(128, ge=2, description="cells per minibatch, over all devices together")
     seed: int = Field(0, ge=0, lt=2**32, description="of the weights, the order of cells and the noise")
@@ -42,6 +45,6 @@ class FitOptions(Options):
     )
     checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints of a fit with a run folder")
 
-    def epochs(self, n_train: int) -> int:
-        """`max_epochs`, or its default for that many training cells."""
-        return self.max_epochs or int(min(400, max(10, CELLS_SEEN // max(1, n_train))))
+    def epochs(self, n_train: int, usual: int | None = None) -> int:
+        """`max_epochs`, or its default for that many training cells; `usual` is the most that a model asks for."""
+        return self.max_epochs or int(min(usual or USUAL_EPOCHS, max(10, CELLS_SEEN // max(1, n_train))))

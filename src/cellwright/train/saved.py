@@ -61,7 +61,7 @@ def finish_run(run: Run, model: Model, history: History, cost: dict[str, Any]) -
     run.write_table("history.csv", history.table)
     _write_weights(run, model)
     run.log(f"done after {history.n_epochs} epochs, {cost['wall_seconds']:.1f} s")
-    notes = {**run.record.notes, "best_epoch": history.best_epoch}
+    notes = {**run.record.notes, "best_epoch": history.best_epoch, "endings": history.endings}
     run.finish(n_epochs=history.n_epochs, notes=notes, **cost)
 
 

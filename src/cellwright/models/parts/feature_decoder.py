@@ -6,7 +6,7 @@ itself. Either way `mean` answers on the scale of the data.
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.schema import Schema
@@ -53,6 +53,16 @@ class FeatureDecoder(nn.Module):
         """E[x | latent] on the scale of the data."""
         mean = self.head.mean(self(latent, minibatch), minibatch.library)
         return transforms.invert(self.transform, mean, minibatch.library)
+
+    def sample(
+        self,
+        latent: Float[Tensor, "n_obs n_latent"],
+        minibatch: Minibatch,
+        library: Float[Tensor, "n_obs 1"],
+        generator: Generator,
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """One draw from p(x | latent) per cell, on the scale of the data, for cells of the given library."""
+        return transforms.invert(self.transform, self.head.sample(self(latent, minibatch), library, generator), library)
 
     def expected_log(
         self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch

@@ -1,0 +1,122 @@
+"""Population: what a generator keeps of its training cells beside its network.
+
+    training cells -learn-> label, batch, covariates, library of each (at most `MAX_CELLS`)
+    wanted labels and batches -draw-> a training cell that has them lends its label, batch, covariates and library
+
+So a generated cell has a batch, covariates and a library that occur together among the cells of its label.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor, nn
+
+from cellwright.core.abilities import Wanted
+from cellwright.core.minibatch import Minibatch, SparseRows
+from cellwright.core.schema import Schema
+from cellwright.data.source import Source, in_order
+from cellwright.errors import DataError
+from cellwright.nn.from_data import FromData
+
+MAX_CELLS = 50_000  # 50,000 x (4 numbers + covariates) are 1 MB and more
+
+
+class Population(nn.Module):
+    """The training cells' annotation and libraries, as far as a generator needs them."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+        self.cells = FromData(
+            {
+                "label": torch.zeros(0, dtype=torch.int64),
+                "batch": torch.zeros(0, dtype=torch.int64),
+                "covariates": torch.zeros(0, schema.n_covariates),
+                "library": torch.zeros(0, 1),
+            }
+        )
+        self.label_counts: Tensor
+        self.register_buffer("label_counts", torch.zeros(schema.n_labels, dtype=torch.int64))
+
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        """Keep the annotation and libraries of `rows`, of a sample of them if there are more than `MAX_CELLS`."""
+        labels = source.annotation.label[rows]
+        self.label_counts.copy_(torch.from_numpy(np.bincount(labels[labels >= 0], minlength=self.schema.n_labels)))
+        if len(rows) > MAX_CELLS:
+            rows = _sample_of_every_label(rows, labels, rng)
+        known = list(in_order(source, rows))
+        self.cells.set(
+            label=torch.cat([minibatch.label for minibatch in known]),
+            batch=torch.cat([minibatch.batch for minibatch in known]),
+            covariates=torch.cat([minibatch.covariates for minibatch in known]),
+            library=torch.cat([minibatch.library for minibatch in known]),
+        )
+
+    def draw(self, wanted: Wanted, generator: Generator) -> tuple[Minibatch, Float[Tensor, "n_obs 1"]]:
+        """Cells without values that have the wanted labels and batches, and their libraries.
+
+        Raises `DataError` for a label and batch that no training cell has.
+        """
+        lender = torch.empty(len(wanted.label), dtype=torch.int64, device=self.cells.label.device)
+        pairs = torch.stack([wanted.label, wanted.batch], dim=1)
+        kinds, kind_of = pairs.unique(dim=0, return_inverse=True)
+        for kind, (label, batch) in enumerate(kinds.tolist()):
+            able = self._able(label, batch)
+            at = torch.nonzero(kind_of == kind).flatten()
+            picked = torch.randint(len(able), (len(at),), generator=generator, device=able.device)
+            lender[at] = able[picked]
+        return self._minibatch(lender), self.cells.library[lender]
+
+    def _able(self, label: int, batch: int) -> Int[Tensor, " n_able"]:
+        """The kept cells that have a label and a batch, -1 being any."""
+        fits = torch.ones(len(self.cells.label), dtype=torch.bool, device=self.cells.label.device)
+        if label >= 0:
+            fits &= self.cells.label == label
+        if batch >= 0:
+            fits &= self.cells.batch == batch
+        if not fits.any():
+            names = [
+                f"{kind.key} {kind.values[code]!r}"
+                for kind, code in ((self.schema.label, label), (self.schema.batch, batch))
+                if kind is not None and code >= 0
+            ]
+            raise DataError(
+                f"cells to be generated must be of a kind that was trained on; no training cell has "
+                f"{' and '.join(names) or 'any label'}. Ask for another label or batch."
+            )
+        return torch.nonzero(fits).flatten()
+
+    def _minibatch(self, lender: Int[Tensor, " n_obs"]) -> Minibatch:
+        n_obs, device = len(lender), lender.device
+        empty = SparseRows(
+            torch.zeros(0, device=device),
+            torch.zeros(0, dtype=torch.int32, device=device),
+            torch.zeros(n_obs + 1, dtype=torch.int64, device=device),
+            self.schema.n_vars,
+        )
+        unknown = torch.full((n_obs,), -1, dtype=torch.int64, device=device)
+        return Minibatch(
+            views={self.schema.modalities[0]: empty},
+            present=torch.zeros(n_obs, 1, dtype=torch.bool, device=device),
+            batch=self.cells.batch[lender],
+            label=self.cells.label[lender],
+            condition=unknown,
+            time=torch.full((n_obs,), torch.nan, device=device),
+            covariates=self.cells.covariates[lender],
+            coordinates=torch.zeros(n_obs, 0, device=device),
+            weight=torch.ones(n_obs, device=device),
+            rows=torch.arange(n_obs, device=device),
+        )
+
+
+def _sample_of_every_label(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`MAX_CELLS` rows at random, and of each label as many as of the rarest that fit: a rare label stays."""
+    order = rng.permutation(len(rows))
+    # the n-th cell of its label, in random order; labels take turns
+    turn = np.empty(len(rows), dtype=np.int64)
+    for label in np.unique(labels):
+        of_label = order[labels[order] == label]
+        turn[of_label] = np.arange(len(of_label))
+    few = turn < MAX_CELLS // (10 * len(np.unique(labels)))
+    chosen = np.concatenate([np.flatnonzero(few), order[~few[order]]])[:MAX_CELLS]
+    return np.sort(rows[chosen])
