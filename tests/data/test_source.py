@@ -24,6 +24,7 @@ def source(form=sparse.csr_matrix, row_of=None, n_obs: int = 30) -> StoredSource
         condition=unknown,
         time=np.arange(n_obs, dtype=np.float32),
         covariates=np.arange(2 * n_obs, dtype=np.float32).reshape(n_obs, 2),
+        coordinates=np.arange(2 * n_obs, 4 * n_obs, dtype=np.float32).reshape(n_obs, 2),
     )
     schema = Schema(features={"X": tuple(f"g{i}" for i in range(6))})
     row_of = {} if row_of is None else {"X": row_of}
@@ -51,6 +52,7 @@ def test_every_field_of_a_minibatch_is_about_the_same_cells():
     np.testing.assert_array_equal(first.label, rows % 2)
     np.testing.assert_array_equal(first.time, rows)
     np.testing.assert_array_equal(first.covariates, np.stack([2 * rows, 2 * rows + 1], axis=1))
+    np.testing.assert_array_equal(first.coordinates, first.covariates + 60)
     assert first.weight.tolist() == [1.0] * 5
     assert first.present.all()
 
