@@ -24,6 +24,21 @@ KEYS: tuple[Key, ...] = (
     Key("obsm", "{use_rep}_umap", "float32", "(n_obs, 2)", "embed", "UMAP of a latent, for looking only"),
     Key("obs", "{key_added} = cluster", "category of str", "(n_obs,)", "cluster", "cluster of each cell; -1 is noise"),
     Key(
+        "obs", "{key_added} = predicted", "category of str", "(n_obs,)", "classify", "most probable label of each cell"
+    ),
+    Key("obs", "{key_added}_probability", "float32", "(n_obs,)", "classify", "probability of that label"),
+    Key(
+        "obsm",
+        "{key_added}_probabilities",
+        "float32",
+        "(n_obs, n_labels)",
+        "classify",
+        "probability of each label, in the order of the categories of obs[key_added]",
+    ),
+    Key("obs", "{label_key}", "category of str", "(n_obs,)", "generate", "label that each cell was made with"),
+    Key("obs", "{batch_key}", "category of str", "(n_obs,)", "generate", "batch that each cell was made with"),
+    Key("obs", "generated", "category of str", "(n_obs,)", "generate", "the model that made each cell"),
+    Key(
         "obs", "split", "category of str", "(n_obs,)", "reduce", "train, validation or test, where the run has a split"
     ),
     Key(
@@ -35,6 +50,9 @@ KEYS: tuple[Key, ...] = (
         "options, what was chosen, the silhouette of each candidate",
     ),
     Key("uns", "markers", "DataFrame", "(n_clusters * n_top, 11)", "markers", "marker features per cluster"),
+    Key(
+        "uns", "interactions", "DataFrame", "(n_pairs, 10)", "interactions", "attention per pair of labels, and its null"
+    ),
     Key("uns", "composition", "DataFrame", "long form", "composition", "clusters by label and batch"),
     Key(
         "uns",
@@ -55,6 +73,11 @@ def latent_key(model: str) -> str:
 def cluster_key(columns: Iterable[str]) -> str:
     """Where to write clusters beside the `obs` columns of the input: `cluster`, unless the input has such a column."""
     return "cellwright_cluster" if "cluster" in set(columns) else "cluster"
+
+
+def predicted_key(columns: Iterable[str]) -> str:
+    """Where to write predicted labels beside the `obs` columns of the input: `predicted`, unless the input has it."""
+    return "cellwright_predicted" if {"predicted", "predicted_probability"} & set(columns) else "predicted"
 
 
 def umap_key(use_rep: str) -> str:

@@ -27,7 +27,7 @@ FILES = {
     "checkpoint": "what a killed fit resumes from; gone when done",
     "history.csv": "epoch, split, term, value",
     "scores.csv": "task, metric, value, better, group, held_out, seed",
-    "cells.h5ad": "latents, clusters and labels of the input's cells, in the input's order",
+    "cells.h5ad": "latents, clusters, labels and predicted labels of the input's cells, in the input's order",
     "split.csv": "obs, split",
     "log.txt": "the log",
     "checksums.json": "SHA-256 of every file but itself, the checkpoint and the report",

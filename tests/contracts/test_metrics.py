@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from cellwright.errors import DataError
 from cellwright.metrics import METRICS, Metric
 
 OVER_METRICS = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
-GROUPS = {"labels_true", "clusters"}
+GROUPS = {"labels_true", "labels_predicted", "clusters"}
 
 
 def arrays_for(metric: Metric, n_obs: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
@@ -24,10 +25,13 @@ def arrays_for(metric: Metric, n_obs: int = 60, seed: int = 0) -> dict[str, np.n
     every = {
         "labels_true": np.array(["T", "B", "NK"])[codes],
         "clusters": np.where(rng.random(n_obs) < 0.8, codes, rng.integers(0, 4, n_obs)),
+        "labels_predicted": np.array(["T", "B", "NK"])[np.where(np.arange(n_obs) % 4, codes, (codes + 1) % 3)],
         "latent": rng.normal(size=(n_obs, 3)) + 2 * codes[:, None],
         "x_true": x_true,
         "log_prob": -rng.gamma(2.0, size=n_obs),
         "x_predicted": x_true + rng.normal(size=x_true.shape),
+        "x_real": x_true,
+        "x_generated": 1.2 * rng.normal(size=x_true.shape) + codes[:, None],
     }
     return {name: every[name] for name in metric.needs}
 
@@ -43,17 +47,25 @@ REFERENCE = {
     "r2": lambda x_true, x_predicted: reference.r2_score(x_true, x_predicted, multioutput="variance_weighted"),
     "rmse": lambda x_true, x_predicted: reference.root_mean_squared_error(x_true.ravel(), x_predicted.ravel()),
     "pearson": lambda x_true, x_predicted: np.corrcoef(x_true.ravel(), x_predicted.ravel())[0, 1],
+    "accuracy": reference.accuracy_score,
+    "balanced_accuracy": reference.balanced_accuracy_score,
+    "macro_precision": partial(reference.precision_score, average="macro"),
+    "macro_recall": partial(reference.recall_score, average="macro"),
+    "macro_f1": partial(reference.f1_score, average="macro"),
 }
 
 _LABELS, _VALUES = np.repeat(["T", "B"], 10), np.random.default_rng(0).normal(size=(20, 3))
 _FAR_APART = np.repeat([[0.0], [1e12]], 10, axis=0) + np.tile([[0.0], [1.0]], (10, 1))
 PERFECT = {
     "labels_true": _LABELS,
+    "labels_predicted": _LABELS,
     "clusters": np.repeat([7, 3], 10),
     "latent": _FAR_APART,
     "x_true": _VALUES,
     "log_prob": np.full(20, np.inf),
     "x_predicted": _VALUES,
+    "x_real": _VALUES,
+    "x_generated": _VALUES,
 }
 
 
@@ -79,7 +91,7 @@ def test_stays_within_its_bounds(metric, seed):
 @pytest.mark.parametrize("name", REFERENCE)
 def test_equals_a_reference_implementation(name):
     arrays = arrays_for(METRICS[name])
-    assert METRICS[name].function(**arrays) == pytest.approx(REFERENCE[name](**arrays), abs=1e-9)
+    assert METRICS[name].function(**arrays) == pytest.approx(REFERENCE[name](*arrays.values()), abs=1e-9)
 
 
 @OVER_METRICS

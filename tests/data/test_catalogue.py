@@ -23,7 +23,8 @@ NAME = "klein_mesc_timecourse"
 
 
 def narrowest_support(values):
-    values = values[~np.isnan(values)]
+    if np.isnan(values).any():
+        return Support.missing
     if np.any(values < 0):
         return Support.real
     if np.any(values != np.rint(values)):

@@ -35,6 +35,7 @@ VALUES = [np.nan, np.inf, -np.inf, -1.0, -0.5, 0.5, 3.7, 2.0, 1.0, 1e9]
 
 def allowed(value: float, support: Support) -> bool:
     return {
+        Support.missing: not np.isinf(value),
         Support.real: np.isfinite(value),
         Support.non_negative: np.isfinite(value) and value >= 0,
         Support.counts: np.isfinite(value) and value >= 0 and value == int(value),
@@ -69,6 +70,11 @@ def test_a_source_that_was_found_right_is_looked_through_once(check, monkeypatch
 
 
 SENTENCES = {
+    "infinite": (
+        np.inf,
+        Support.missing,
+        "holds inf (cell 'cell4500', feature 'CD3E'): pca needs finite numbers, or NaN",
+    ),
     "nan": (
         np.nan,
         Support.real,

@@ -56,6 +56,13 @@ def test_one_changed_value_one_changed_name_and_labels_each_change_it():
     assert of(cells(), label_key="cell_type")["values"] != before["values"]
 
 
+def test_a_missing_value_is_neither_a_zero_nor_in_the_way():
+    missing, zero = COUNTS.copy(), COUNTS.copy()
+    missing[3, 4], zero[3, 4] = np.nan, 0
+    assert of(cells(missing)) == of(cells(missing, np.asarray))
+    assert of(cells(missing))["values"] != of(cells(zero))["values"]
+
+
 def test_of_many_cells_the_first_and_the_last_are_among_those_sampled():
     many = np.zeros((10 * SAMPLED_ROWS, 4), np.float32)
     before = of(cells(many))

@@ -43,6 +43,20 @@ def test_sparse_rows_keep_their_columns_sorted():
     )
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "csr"])
+def test_what_was_not_measured_is_no_zero(form):
+    """A step that new sequences lack is NaN; a zero that was measured stays a zero."""
+    store, lacking = matched(MemoryStore(form(DENSE), "X"), NAMES, ("g3", "new1", *NAMES[4:]), fill=np.nan)
+    expected = np.insert(DENSE[:, 3:], 1, np.nan, axis=1)
+    np.testing.assert_array_equal(store.read(np.arange(30)), expected)
+    assert lacking == ("new1",)
+
+
+def test_the_warning_says_that_missing_steps_count_as_not_measured():
+    with pytest.warns(UserWarning, match=r"lacks 1 of the model's 2 features \(new1\); they count as not measured"):
+        matched(MemoryStore(DENSE, "X"), NAMES, ("g3", "new1"), fill=np.nan)
+
+
 def test_the_same_features_need_no_matching():
     store = MemoryStore(DENSE, "X")
     assert matched(store, NAMES, NAMES) == (store, ())

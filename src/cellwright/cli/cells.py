@@ -14,8 +14,8 @@ def cells_of(run: Run) -> AnnData:
     path, record = run.path / "cells.h5ad", run.record
     if not path.exists():
         raise RunError(
-            f"{run.path} must have the cells.h5ad of a finished fit of a model that encodes; it has none (model "
-            f"{record.model!r}, status {record.status!r}). Fit again."
+            f"{run.path} must have the cells.h5ad of a finished fit of a model that encodes or classifies; it has none "
+            f"(model {record.model!r}, status {record.status!r}). Fit again."
         )
     try:
         return read_h5ad(path)

@@ -11,18 +11,24 @@ from cellwright.cli.cells import write_cells_of
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import command_line, data_named, logging_failures
 from cellwright.cli.show import show
-from cellwright.core.abilities import Encodes
+from cellwright.core.abilities import Classifies, Encodes
 from cellwright.core.options import Options
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.models import MODELS, build_with
+from cellwright.keys import latent_key, predicted_key
+from cellwright.models import MODELS, build_with, name_of
 from cellwright.models.model import Model
 from cellwright.run import Run
+from cellwright.tasks.ask import annotated
+from cellwright.tasks.classify import add_labels
 from cellwright.tasks.reduce import reduce
 from cellwright.train.devices import is_main_process
 from cellwright.train.fit import fit
 from cellwright.train.options import FitOptions
 from cellwright.train.saved import load_run, record_of
+
+# what a model can say of the cells that it was fitted on, for `cells.h5ad`
+SAYS = (Encodes, Classifies)
 
 app = App(name="fit", help="Train one model; `cellwright fit MODEL --help` shows its options.")
 
@@ -64,7 +70,7 @@ def _cells(data: str, keys: OpenOptions, training: FitOptions, preprocessing: Pr
 
 def _fitted(run: Run, name: str, options: Options, cells: Prepared, training: FitOptions) -> Model:
     model = build_with(name, cells.source.schema, options)
-    if isinstance(model, Encodes) and _lacks_its_cells(run, model, cells, training):
+    if isinstance(model, SAYS) and _lacks_its_cells(run, model, cells, training):
         return load_run(run.path)
     fit(model, cells.source, training, split=cells.split, run=run.path, command=command_line())
     return model
@@ -80,13 +86,23 @@ def _lacks_its_cells(run: Run, model: Model, cells: Prepared, training: FitOptio
 
 
 def _write_cells(run: Run, model: Model, cells: Prepared, keys: OpenOptions) -> None:
-    """Write `cells.h5ad` where the model encodes, and note where the values are; one process of several does it."""
+    """Write `cells.h5ad` where the model encodes or classifies, and note where the values are.
+
+    One process of several does it.
+    """
     if not is_main_process():
         return
     run.note("open", dict(keys))
     run.note("preprocessing", cells.report)
-    if isinstance(model, Encodes):
-        adata = reduce(model, cells.source, split=cells.split)
+    if isinstance(model, SAYS):
+        adata = annotated(model, cells.source, cells.split)
+        if isinstance(model, Encodes):
+            key = latent_key(name_of(model))
+            adata.obsm[key] = reduce(model, cells.source).obsm[key]
+        if isinstance(model, Classifies):
+            key = predicted_key(adata.obs.columns)
+            run.note("predicted_key", key)
+            add_labels(adata, model, cells.source, key_added=key)
         write_cells_of(run, adata)
     run.finish()
 

@@ -66,6 +66,11 @@ class Generates(ABC):
     def label_counts(self) -> Int[Tensor, " n_labels"]:
         """How many training cells each label of the schema had: a label without any cannot be asked for."""
 
+    @property
+    @abstractmethod
+    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch"]:
+        """How many training cells each label had in each batch of the schema; the last row is of unlabelled cells."""
+
     @abstractmethod
     def generate(self, wanted: Wanted, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
         """New cells on the scale of the data (counts where it was trained on counts), drawn with the generator."""
@@ -94,6 +99,7 @@ class Attention:
     neighbours: Int[Tensor, "n_obs n_neighbors"]
     weights: Float[Tensor, "n_obs n_neighbors"]  # rows sum to one; zero where a cell has fewer neighbours
     label: Int[Tensor, " n_references"]  # of each reference cell, -1 where unknown
+    batch: Int[Tensor, " n_references"]
 
 
 class Attends(ABC):

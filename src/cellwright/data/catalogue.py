@@ -305,7 +305,7 @@ _DATASETS = (
             citation="10x Genomics PBMC 4k",
             source="ttgump/scDCC", licence="Apache-2.0",
             facts="most variable genes without names; labels are graph clusters, not an expert's"),
-    Dataset("yeast_cellcycle", 6_178, 77, Support.real, label_key="phase",
+    Dataset("yeast_cellcycle", 6_178, 77, Support.missing, label_key="phase",
             sha256="f8fc866a2ce40a3377bda8e190cee0793a463cbf8e4b6a3510807487e4d0bfbf",
             citation="Spellman et al. 1998 Mol Biol Cell",
             source="bioc/yeastCC", licence="Artistic-2.0",

@@ -20,6 +20,7 @@ from cellwright.kernels.compiled import backend
 LARGEST_LOGARITHM = 50.0  # exp(50) counts are in no cell
 _ROWS_AT_ONCE = 4096
 _NEEDS = {
+    Support.missing: "finite numbers, or NaN for what was not measured",
     Support.real: "finite numbers",
     Support.non_negative: "numbers that are not negative",
     Support.counts: "non-negative integers",
@@ -109,17 +110,17 @@ def _refuse_values(
 
 
 def _any_outside(values: np.ndarray, support: Support) -> bool:
-    if backend() == "torch":
+    if backend() == "torch" or support is Support.missing:
         return bool(_outside(values, support).any())
     from cellwright.kernels.values import count_outside
 
     infinite, negative, broken, large = count_outside(np.ascontiguousarray(values).reshape(-1))
     counted = {Support.real: infinite, Support.non_negative: negative, Support.counts: broken, Support.binary: large}
-    return any(counted[kind] for kind in Support if kind <= support)
+    return any(found for kind, found in counted.items() if kind <= support)
 
 
 def _outside(values: np.ndarray, support: Support) -> np.ndarray:
-    bad = ~np.isfinite(values)
+    bad = np.isinf(values) if support is Support.missing else ~np.isfinite(values)
     if support >= Support.non_negative:
         bad |= values < 0
     if support >= Support.counts:
@@ -139,5 +140,5 @@ def _first(block: Matrix, bad: np.ndarray) -> tuple[int, int]:
 
 def _needs_and_remedy(value: float, support: Support) -> str:
     if not np.isfinite(value):
-        return f"{_NEEDS[Support.real]}; fill such values, or leave their cells or features out"
+        return f"{_NEEDS[min(support, Support.real)]}; fill such values, or leave their cells or features out"
     return f"{_NEEDS[support]}; {_REMEDIES[support]}"

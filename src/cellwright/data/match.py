@@ -2,7 +2,8 @@
 
     Store over the data's features -MatchedStore-> rows over the schema's features
 
-A feature that the data lack is zero in every cell; one that the schema lacks is left out.
+A feature that the data lack is zero in every cell, or NaN (not measured) where rows are sequences; one that the schema
+lacks is left out.
 """
 
 import re
@@ -24,10 +25,13 @@ _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}")
 
 
 class MatchedStore(Store):
-    """The columns of another store, by position; `columns (n_vars,)`, -1 for a feature that is filled with zeros."""
+    """The columns of another store, by position; `columns (n_vars,)`, -1 for a feature that has `fill` in every cell.
 
-    def __init__(self, store: Store, columns: np.ndarray) -> None:
-        self._store, self._columns = store, columns
+    Zeros leave sparse rows sparse; with another `fill` rows are dense where a feature is lacking.
+    """
+
+    def __init__(self, store: Store, columns: np.ndarray, fill: float = 0.0) -> None:
+        self._store, self._columns, self._fill = store, columns, fill
         self._known = np.flatnonzero(columns >= 0)
         self._position = np.full(store.n_vars, -1, dtype=np.int64)
         self._position[columns[self._known]] = self._known
@@ -37,11 +41,13 @@ class MatchedStore(Store):
 
     def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
         block = self._store.read(rows)
+        if self._fill != 0 and len(self._known) < self.n_vars and not isinstance(block, np.ndarray):
+            block = block.toarray()
         matched = self._of_dense(block) if isinstance(block, np.ndarray) else self._of_sparse(block)
         return matched, np.arange(len(rows))
 
     def _of_dense(self, block: np.ndarray) -> np.ndarray:
-        out = np.zeros((len(block), self.n_vars), dtype=np.float32)
+        out = np.full((len(block), self.n_vars), self._fill, dtype=np.float32)
         out[:, self._known] = block[:, self._columns[self._known]]
         return out
 
@@ -70,8 +76,10 @@ def tables_in_schema(tables: Mapping[str, Table], schema: Schema) -> dict[str, T
     return common
 
 
-def matched(store: Store, var_names: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[Store, tuple[str, ...]]:
-    """The store over the `wanted` features, and which of them it lacks.
+def matched(
+    store: Store, var_names: tuple[str, ...], wanted: tuple[str, ...], fill: float = 0.0
+) -> tuple[Store, tuple[str, ...]]:
+    """The store over the `wanted` features, with `fill` for those that it lacks, and which these are.
 
     Warns where more than `MAX_FILLED_SHARE` are lacking; raises `SchemaMismatch` where all are.
     """
@@ -85,13 +93,14 @@ def matched(store: Store, var_names: tuple[str, ...], wanted: tuple[str, ...]) -
             f"{', '.join(wanted[:3])}, the data have {', '.join(var_names[:3])}. {_remedy(var_names, wanted)}"
         )
     if len(lacking) > MAX_FILLED_SHARE * len(wanted):
+        become = "count as not measured" if np.isnan(fill) else "are filled with zeros"
         warnings.warn(
             f"{store.where} lacks {len(lacking)} of the model's {len(wanted)} features "
-            f"({', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}); they are filled with zeros.",
+            f"({', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}); they {become}.",
             UserWarning,
             stacklevel=4,
         )
-    return MatchedStore(store, columns), lacking
+    return MatchedStore(store, columns, fill), lacking
 
 
 def absent(n_vars: int, where: str) -> Store:

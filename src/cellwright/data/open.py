@@ -62,11 +62,11 @@ def open_data(
     - `coordinates_key`: key in `obsm` with the place of each cell in the tissue.
     - `step_key`: column of `var` with numbers (time, rank, window): a row then is a sequence, or several if
       `sequence_key`, a column of `var`, says to which one (experiment) a feature belongs; `quantity_key` names what is
-      measured where a step holds more than one value. NaN is a missing value.
+      measured where a step holds more than one value. NaN is a missing value. Features at one place are replicates.
     - `modality`: of a MuData, the one to open, with its own cells; None opens all, over the cells of the MuData. Of
       an AnnData, the name by which its values go. A modality's own column is known as `rna:cell_type`.
     - `schema`: of the model that the cells are for. Features are matched by name, those that the data lack are zeros
-      and listed in `filled_features`; a category that the model does not know has the code -1. Keys that are not
+      (NaN where rows are sequences) and listed in `filled_features`; a category that the model does not know has the code -1. Keys that are not
       given are the schema's, where `obs` has them.
     - `in_memory`: True reads the matrix whole; False reads each minibatch from disk (CSR or dense, in HDF5 or zarr);
       None reads it whole if it takes less than a quarter of the available memory.
@@ -163,12 +163,14 @@ def _fits_in_memory(matrix: Stored) -> bool:
 def _in_schema(
     stores: Mapping[str, Store], tables: Mapping[str, Table], schema: Schema
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
-    """The stores over the schema's modalities and features, in its order, and the features filled with zeros."""
+    """The stores over the schema's modalities and features, in its order, and the features that were filled."""
     out: dict[str, Store] = {}
     filled: list[str] = []
     for name, wanted in schema.features.items():
         if name in stores:
-            out[name], lacking = matched(stores[name], tables[name].var_names, wanted)
+            # a step that new sequences lack was not measured: a zero would be a value
+            fill = np.nan if schema.steps is not None and name == schema.modalities[0] else 0.0
+            out[name], lacking = matched(stores[name], tables[name].var_names, wanted, fill)
             filled.extend(lacking)
         else:
             out[name] = absent(len(wanted), name)

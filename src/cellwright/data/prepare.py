@@ -16,7 +16,7 @@ from cellwright.core.options import Options
 from cellwright.data.open import open_data
 from cellwright.data.preprocess import PreprocessOptions, PreprocessReport, preprocess
 from cellwright.data.source import StoredSource
-from cellwright.data.split import Split, random_split, stratified_split
+from cellwright.data.split import Split, fold_split, random_split, stratified_split
 from cellwright.data.steps import described_steps
 
 
@@ -44,6 +44,9 @@ class SplitOptions(Options):
 
     validation: float = Field(0.1, ge=0, lt=1, description="share of the cells for early stopping")
     test: float = Field(0.0, ge=0, lt=1, description="share of the cells for scoring only")
+    folds: int | None = Field(
+        None, ge=2, description="cross-validation: the seed counts through this many folds, each the test cells once"
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="of the split")
 
 
@@ -72,7 +75,11 @@ def prepare(
 
 
 def split_of(source: StoredSource, options: SplitOptions) -> Split:
-    """The split of a source."""
+    """The split of a source; with folds, `test` says nothing."""
+    if options.folds is not None:
+        return fold_split(
+            source.annotation.label, options.folds, repeat=options.seed, validation=options.validation
+        )
     shares = {"validation": options.validation, "test": options.test, "seed": options.seed}
     if source.schema.label is None:
         return random_split(source.n_obs, **shares)  # type: ignore[arg-type]

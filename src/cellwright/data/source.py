@@ -86,7 +86,7 @@ class StoredSource(Source):
     annotation: Annotation
     row_of: Mapping[str, np.ndarray] = field(default_factory=dict)  # of modalities with other cells or another order
     origin: str = "memory"  # file name, or "memory"
-    filled_features: tuple[str, ...] = ()  # features of the schema that the data lack: zeros
+    filled_features: tuple[str, ...] = ()  # features of the schema that the data lack: zeros, or NaN in sequences
 
     @property
     def n_obs(self) -> int:  # type: ignore[override]

@@ -113,6 +113,40 @@ def stratified_split(codes: np.ndarray, *, validation: float = 0.1, test: float 
     return Split(order[is_train], order[~is_train & ~is_test], order[is_test])
 
 
+def stratified_folds(codes: np.ndarray, n_folds: int, *, seed: int = 0) -> np.ndarray:
+    """The fold, 0 to `n_folds` - 1, of each cell: (n_obs,) int64. Folds of all cells and of each class are equal to one.
+
+    `codes (n_obs,)`, where -1 (no class) is a class like the others. The cells of a class are dealt to the folds in
+    random order, and the next class goes on where the last one stopped; a class of fewer cells than folds is missing
+    in some of them.
+
+    Raises `OptionError` for fewer than two folds, `DataError` where there are fewer cells than folds.
+    """
+    if n_folds < 2:
+        raise OptionError(f"n_folds must be 2 or more; it is {n_folds}. Use a split where nothing is to be repeated.")
+    if len(codes) < n_folds:
+        raise DataError(f"{n_folds} folds must have a cell each; there are {len(codes)} cells. Use fewer folds.")
+    order = np.random.default_rng(seed).permutation(len(codes))
+    # classes in the order in which the permutation meets them, so that their numbers mean nothing
+    class_of = pd.factorize(np.asarray(codes)[order])[0]
+    folds = np.empty(len(codes), dtype=np.int64)
+    folds[order[np.argsort(class_of, kind="stable")]] = np.arange(len(codes)) % n_folds
+    return folds
+
+
+def fold_split(codes: np.ndarray, n_folds: int, *, repeat: int, validation: float = 0.1) -> Split:
+    """Cross-validation: test on one of `stratified_folds`. Validation is a stratified share of the others.
+
+    `repeat` counts through the folds, 0 to `n_folds` - 1, and beyond them through those of another division. Raises as
+    `stratified_folds` and `stratified_split`.
+    """
+    division, fold = divmod(repeat, n_folds)
+    held_out = stratified_folds(codes, n_folds, seed=division) == fold
+    rest = np.flatnonzero(~held_out)
+    inner = stratified_split(np.asarray(codes)[rest], validation=validation, seed=repeat)
+    return Split(rest[inner.train], rest[inner.validation], np.flatnonzero(held_out))
+
+
 def held_out_batch_split(
     batch_codes: np.ndarray, held_out: int | Sequence[int], *, validation: float = 0.1, seed: int = 0
 ) -> Split:

@@ -3,8 +3,10 @@
     var, keys -steps_of-> Steps: of each feature its sequence, its time and its quantity
 
 Rows of such data are sequences: a gene over time points, a lineage over windows of pseudotime, a cell over ranks.
+Features at one place (sequence, time and quantity) are replicates: what reads them takes the mean of those measured.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +40,8 @@ class StepKeys:
 def steps_of(var: pd.DataFrame, keys: StepKeys) -> Steps | None:
     """The steps that the columns describe; None without a step key.
 
-    Raises `MissingKey`; `DataError` for a step that is no number, a category that is missing, a sequence or quantity
-    without steps, or two features at one place.
+    Warns of features at one place, which count as replicates. Raises `MissingKey`; `DataError` for a step that is no
+    number, a category that is missing, or a sequence or quantity without steps.
     """
     if keys.step is None:
         if keys.sequence or keys.quantity:
@@ -50,9 +52,12 @@ def steps_of(var: pd.DataFrame, keys: StepKeys) -> Steps | None:
     quantities, quantity_of = _categories(var, keys.quantity, "quantity_key")
     places = pd.DataFrame({"sequence": sequence_of, "step": time, "quantity": quantity_of})
     if (twice := places.duplicated()).any():
-        raise DataError(
-            f"each feature must have a place of its own in a sequence; {var.index[twice][0]!r} has that of another "
-            f"({twice.sum()} do). Give sequence_key or quantity_key, which tell them apart."
+        warnings.warn(
+            f"{twice.sum()} of {len(var)} features have the place of another in their sequence "
+            f"({var.index[twice][0]!r} is the first) and count as replicates of it; give sequence_key or quantity_key if "
+            "something else tells them apart.",
+            UserWarning,
+            stacklevel=3,
         )
     return Steps(
         keys={role: key for role, key in vars(keys).items() if key is not None},
@@ -89,7 +94,7 @@ def _times(column: pd.Series) -> np.ndarray:
         bad = column[~np.isfinite(times)]
         raise DataError(
             f"var[{column.name!r}] (step_key) must be a number for every feature; for {bad.index[0]!r} it is "
-            f"{bad.iloc[0]!r}. Leave such features out."
+            f"{str(bad.iloc[0])!r}. Leave such features out."
         )
     return times
 

@@ -102,9 +102,9 @@ def negative_binomial_log_prob(
 
 @torch.no_grad()
 def sample_negative_binomial(
-    mean: Float[Tensor, "n_obs n_vars"], theta: Float[Tensor, " n_vars"], generator: Generator
+    mean: Float[Tensor, "n_obs n_vars"], theta: Float[Tensor, "*each n_vars"], generator: Generator
 ) -> Float[Tensor, "n_obs n_vars"]:
-    """One draw per entry: Poisson with a rate that is gamma distributed with shape theta."""
+    """One draw per entry: Poisson with a rate that is gamma distributed with shape theta, which each cell may have."""
     # torch draws gamma numbers from a given generator through this operator only
     gamma = torch._standard_gamma(theta.expand_as(mean), generator=generator)
     return torch.poisson(gamma * (mean / theta), generator)

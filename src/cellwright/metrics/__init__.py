@@ -1,16 +1,25 @@
 """Metrics: arrays in, one number out. One file per metric, one line each in `METRICS`; no torch, no AnnData."""
 
+from cellwright.metrics.accuracy import ACCURACY
 from cellwright.metrics.ari import ARI
+from cellwright.metrics.balanced_accuracy import BALANCED_ACCURACY
 from cellwright.metrics.balanced_ari import BALANCED_ARI
 from cellwright.metrics.best_leiden_ari import BEST_LEIDEN_ARI
+from cellwright.metrics.c2st import C2ST
+from cellwright.metrics.correlation_error import CORRELATION_ERROR
 from cellwright.metrics.label_f1 import LABEL_F1
+from cellwright.metrics.macro_f1 import MACRO_F1
+from cellwright.metrics.macro_precision import MACRO_PRECISION
+from cellwright.metrics.macro_recall import MACRO_RECALL
 from cellwright.metrics.metric import Metric
+from cellwright.metrics.mmd import MMD
 from cellwright.metrics.nll import NLL
 from cellwright.metrics.nmi import NMI
 from cellwright.metrics.pearson import PEARSON
 from cellwright.metrics.r2 import R2
 from cellwright.metrics.rmse import RMSE
 from cellwright.metrics.silhouette import SILHOUETTE_CLUSTER, SILHOUETTE_LABEL
+from cellwright.metrics.variance_error import VARIANCE_ERROR
 
 METRICS: dict[str, Metric] = {
     "ari": ARI,
@@ -24,6 +33,15 @@ METRICS: dict[str, Metric] = {
     "rmse": RMSE,
     "nll": NLL,
     "pearson": PEARSON,
+    "balanced_accuracy": BALANCED_ACCURACY,
+    "accuracy": ACCURACY,
+    "macro_f1": MACRO_F1,
+    "macro_precision": MACRO_PRECISION,
+    "macro_recall": MACRO_RECALL,
+    "c2st": C2ST,
+    "mmd": MMD,
+    "variance_error": VARIANCE_ERROR,
+    "correlation_error": CORRELATION_ERROR,
 }
 
 __all__ = ["METRICS", "Metric"]

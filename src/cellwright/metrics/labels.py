@@ -1,4 +1,4 @@
-"""Labels of cells as codes and as contingency tables; a missing label (NaN, None) means: not labelled, left out."""
+"""Labels of cells as codes and as tables of counts; a missing label (NaN, None) means: not labelled, left out."""
 
 from collections.abc import Sequence
 
@@ -56,3 +56,35 @@ def cluster_codes(clusters: Labels) -> tuple[np.ndarray, list[str]]:
             'Give cells without a cluster a cluster of their own, such as "-1".'
         )
     return codes, names
+
+
+def confusion(labels_true: Labels, labels_predicted: Labels) -> tuple[np.ndarray, list[str]]:
+    """Labelled cells by true (row) and predicted (column) label, and the names of both; unlabelled cells are left out.
+
+    The labels are all that occur on either side, those of labelled cells first: a label that is predicted only has a
+    row of zeros. Raises `DataError` if the lengths differ, if no cell is labelled, or if one has no prediction.
+    """
+    if len(labels_true) != len(labels_predicted):
+        raise DataError(
+            f"labels_true and labels_predicted must be of the same cells; they have {len(labels_true)} and "
+            f"{len(labels_predicted)} entries. Take both from one AnnData."
+        )
+    codes, names = codes_of(labels_true, "labels_true")
+    predicted, predicted_names = codes_of(labels_predicted, "labels_predicted")
+    if missing := int((predicted < 0).sum()):
+        raise DataError(
+            f"labels_predicted must name a label for every cell; {missing} of {len(predicted)} are missing. "
+            "To leave out what a classifier is unsure of would flatter it."
+        )
+    every = list(dict.fromkeys([*names, *predicted_names]))
+    table = np.zeros((len(every), len(every)), dtype=np.int64)
+    place = np.array([every.index(name) for name in predicted_names])
+    np.add.at(table, (codes[codes >= 0], place[predicted[codes >= 0]]), 1)
+    # of a label that only unlabelled cells are predicted to have, nothing is known
+    kept = (table.sum(axis=0) > 0) | (table.sum(axis=1) > 0)
+    return table[np.ix_(kept, kept)], [name for name, keep in zip(every, kept, strict=True) if keep]
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, 0 where the whole is 0: what is never predicted is never right."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -18,8 +18,9 @@ from cellwright.metrics.labels import Labels, codes_of
 class Metric:
     """What a metric is called, which task it judges, which direction is better, and which arrays it takes.
 
-    `needs` are the names of the function's arguments: `labels_true (n_obs,)`, `clusters (n_obs,)`,
-    `latent (n_obs, n_latent)`, `x_true` and `x_predicted (n_obs, n_vars)`.
+    `needs` are the names of the function's arguments: `labels_true`, `labels_predicted` and `clusters (n_obs,)`,
+    `latent (n_obs, n_latent)`, `x_true` and `x_predicted (n_obs, n_vars)`, `x_real` and `x_generated
+    (n_obs, n_vars)`, of which row i is a cell of the same label on either side.
     """
 
     function: Callable[..., float]

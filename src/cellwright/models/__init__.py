@@ -8,8 +8,21 @@ from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.errors import OptionError, did_you_mean
 from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
+from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
+from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
+from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
+from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.model import Model
 from cellwright.models.pca import PCA, PCAOptions
+from cellwright.models.real_cells import RealCells, RealCellsOptions
+from cellwright.models.rnn import (
+    SequenceAutoencoder,
+    SequenceAutoencoderOptions,
+    SequenceClassifier,
+    SequenceClassifierOptions,
+    SequenceForecaster,
+    SequenceForecasterOptions,
+)
 from cellwright.models.vae import VAE, VAEOptions
 
 
@@ -39,6 +52,18 @@ MODELS: dict[str, Entry] = {
     "pca_unscaled": Entry(
         PCA, PCAOptions, "principal components of log-normalised values as they are; a baseline", {"scale": False}
     ),
+    "logistic": Entry(LogisticRegression, LogisticOptions, "logistic regression on principal components; a baseline"),
+    "logistic_balanced": Entry(
+        LogisticRegression,
+        LogisticOptions,
+        "logistic regression in which every label counts the same; a baseline",
+        {"class_weight": "balanced"},
+    ),
+    "knn": Entry(NearestNeighbours, NearestNeighboursOptions, "labels of the nearest training cells; a baseline"),
+    "nb_by_label": Entry(
+        IndependentNB, IndependentNBOptions, "draws each count by itself, by label; the baseline of generators"
+    ),
+    "real_cells": Entry(RealCells, RealCellsOptions, "hands out training cells; the ceiling of generators"),
     "ae": Entry(Autoencoder, AutoencoderOptions, "autoencoder with squared error on log-normalised values"),
     "dae": Entry(
         Autoencoder, AutoencoderOptions, "denoising autoencoder: part of the input is masked", {"corruption": "mask"}
@@ -47,6 +72,17 @@ MODELS: dict[str, Entry] = {
         Autoencoder, AutoencoderOptions, "autoencoder without hidden layers: spans PCA's subspace", _LINEAR
     ),
     "vae": Entry(VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder"),
+    "gae": Entry(
+        GraphAutoencoder, GraphAutoencoderOptions, "graph autoencoder: a cell together with its nearest training cells"
+    ),
+    "vgae": Entry(GraphAutoencoder, GraphAutoencoderOptions, "variational graph autoencoder", {"variational": True}),
+    "rnn": Entry(
+        SequenceClassifier, SequenceClassifierOptions, "plain recurrent classifier of sequences", {"cell": "tanh"}
+    ),
+    "gru": Entry(SequenceClassifier, SequenceClassifierOptions, "GRU classifier of sequences", {"cell": "gru"}),
+    "lstm": Entry(SequenceClassifier, SequenceClassifierOptions, "LSTM classifier of sequences", {"cell": "lstm"}),
+    "forecaster": Entry(SequenceForecaster, SequenceForecasterOptions, "recurrent forecast of a sequence's next steps"),
+    "sequence_ae": Entry(SequenceAutoencoder, SequenceAutoencoderOptions, "recurrent autoencoder of sequences"),
 }
 
 

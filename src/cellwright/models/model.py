@@ -15,13 +15,21 @@ from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.data.source import Source
-from cellwright.errors import OptionError
+from cellwright.errors import DataError, OptionError
+
+# what a model may need of the data: what it is to the user, and the argument of `open_data` that gives it
+_NEEDED = {
+    "steps": ("rows that are sequences of steps", "step_key"),
+    "label": ("labels to learn", "label_key"),
+    "coordinates": ("the places of cells", "coordinates_key"),
+}
 
 
 class Model(nn.Module, ABC):
     """Base of all models, networks and baselines alike; abilities stand beside it (`class VAE(Model, Encodes)`)."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"views"})  # fields of the minibatch that it looks at
+    needs: ClassVar[frozenset[str]] = frozenset()  # fields of the schema without which it cannot be built
     is_baseline: ClassVar[bool] = False
     validates_on: ClassVar[str | None] = "loss"  # the term that stops training early; None trains for all epochs
     usual_epochs: ClassVar[int | None] = None  # passes over the cells, where the user says nothing; None: the trainer's
@@ -34,6 +42,13 @@ class Model(nn.Module, ABC):
                 f"{type(self).__name__} reads one modality; the data have {', '.join(schema.modalities)}. "
                 f"Choose one: open_data(..., modality={schema.modalities[0]!r})."
             )
+        for field in sorted(self.needs):
+            what, key = _NEEDED[field]
+            if getattr(schema, field) is None:
+                raise DataError(
+                    f"{type(self).__name__} must have {what}; the data were opened without {key}. "
+                    f"Give it: open_data(..., {key}=...)."
+                )
         self.schema = schema
         self.options = options
         self.fitted = False

@@ -18,20 +18,20 @@ from pydantic import Field
 from torch import Tensor
 
 from cellwright.core.abilities import Decodes, Encodes
-from cellwright.core.minibatch import Minibatch
+from cellwright.core.minibatch import Minibatch, SparseRows
 from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.data.source import Source, in_order
 from cellwright.errors import DataError
 from cellwright.models.model import Model
+from cellwright.models.parts.moments import BLOCK_ROWS, filled, moments, support_with_gaps
 from cellwright.nn import transform as transforms
-from cellwright.nn.transform import Transform, support_of
+from cellwright.nn.transform import Transform
 
 EXACT_N_VARS = 5000  # the covariance then takes 200 MB in float64, its eigenvectors about 20 s
 POWER_ITERATIONS = 4
 OVERSAMPLING = 20
-BLOCK_ROWS = 1024  # cells made dense at a time
 
 
 class PCAOptions(Options):
@@ -68,7 +68,7 @@ class PCA(Model, Encodes, Decodes):
 
     @property
     def support(self) -> Support:
-        return support_of(self.options.transform)
+        return support_with_gaps(self.options.transform, self.schema)
 
     def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
         return self.standardised(minibatch) @ self.components
@@ -90,7 +90,11 @@ class PCA(Model, Encodes, Decodes):
 
     def standardised(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         """Transformed values minus the training mean, in training standard deviations if scaled."""
-        values = (transforms.apply(self.options.transform, minibatch.x).dense() - self.centre) / self.spread
+        return self.standardise(transforms.apply(self.options.transform, minibatch.x))
+
+    def standardise(self, transformed: SparseRows) -> Float[Tensor, "n_obs n_vars"]:
+        """The same of values that are transformed already; what was not measured is at the training mean."""
+        values = (filled(transformed.dense(), self.centre) - self.centre) / self.spread
         if self.options.scale:
             values = values.clamp(-self.options.max_value, self.options.max_value)
         return values - self.offset
@@ -102,15 +106,16 @@ class PCA(Model, Encodes, Decodes):
                 f"PCA with {self.n_latent} components must have more training cells than that; it has "
                 f"{len(rows)}. Use a smaller n_latent."
             )
-        blocks = _Blocks(source, rows, self.components.device)
-        mean, variance = blocks.moments(lambda m: transforms.apply(self.options.transform, m.x).dense())
+        device = self.components.device
+        blocks = _Blocks(source, rows, device)
+        mean, variance = moments(source, rows, lambda m: transforms.apply(self.options.transform, m.x).dense(), device)
         self.centre.copy_(mean)
         self.spread.fill_(1)
         if self.options.scale:
             # a feature that never varies stays at zero
             self.spread.copy_(torch.where(variance > 0, variance.sqrt(), 1.0))
         self.offset.zero_()  # of an earlier fit
-        mean, variance = blocks.moments(self.standardised)
+        mean, variance = moments(source, rows, self.standardised, device)
         self.offset.copy_(mean)
         explained, components = self._leading(blocks, rng)
         self.components.copy_(components)
@@ -137,14 +142,6 @@ class _Blocks:
 
     def __init__(self, source: Source, rows: np.ndarray, device: torch.device) -> None:
         self.source, self.rows, self.device = source, rows, device
-
-    def moments(self, dense: Callable[[Minibatch], Tensor]) -> tuple[Tensor, Tensor]:
-        """Mean and (population) variance of each feature, summed in float64."""
-        total, squares = torch.zeros(()), torch.zeros(())
-        for block in self._each(dense):
-            total, squares = total + block.double().sum(dim=0), squares + block.double().square().sum(dim=0)
-        mean = total / len(self.rows)
-        return mean, (squares / len(self.rows) - mean.square()).clamp(min=0)
 
     def covariance_times(self, dense: Callable[[Minibatch], Tensor], basis: Tensor) -> Tensor:
         """The covariance of centred features times `basis (n_vars, k)`."""

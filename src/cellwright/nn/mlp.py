@@ -16,7 +16,7 @@ from cellwright.nn.sparse_linear import SparseLinear
 Activation = Literal["relu", "leaky_relu", "gelu", "silu", "linear"]
 Normalisation = Literal["batch", "layer", "none"]
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "gelu": nn.GELU,
@@ -50,7 +50,7 @@ class MLP(nn.Module):
                 layers.append(SparseLinear(n_in, width, bias=bias))
             else:
                 layers.append(nn.Linear(width if index else n_in, width, bias=bias))
-            layers += [normaliser(hidden.normalisation, width), _ACTIVATIONS[hidden.activation]()]
+            layers += [normaliser(hidden.normalisation, width), ACTIVATIONS[hidden.activation]()]
             layers += [Dropout(hidden.dropout)]
         self.layers = nn.Sequential(*layers)
 

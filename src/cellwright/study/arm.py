@@ -11,6 +11,9 @@ from cellwright.core.options import Options
 from cellwright.errors import OptionError
 from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
+# the abilities that a comparison scores; see `evaluate`
+SCORED = {"encodes", "classifies", "generates"}
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -49,12 +52,16 @@ class Arm:
 
 
 def with_baselines(arms: list[Arm]) -> list[Arm]:
-    """The arms, preceded by every baseline that is not among them: no model stands alone.
+    """The arms, preceded by the baselines that are not among them: no model stands alone.
 
-    With `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its options make it.
+    A baseline is added where it can do what one of the arms is scored by: encoders meet PCA, classifiers a logistic
+    regression. With `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its
+    options make it.
     """
     there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
-    return [Arm(name) for name, entry in MODELS.items() if entry.model.is_baseline and name not in there] + arms
+    scored = {ability for arm in arms for ability in arm.entry.abilities} & SCORED
+    baselines = [name for name, entry in MODELS.items() if entry.model.is_baseline and scored & {*entry.abilities}]
+    return [Arm(name) for name in baselines if name not in there] + arms
 
 
 def _parsed(setting: str) -> tuple[str, Any]:

@@ -46,6 +46,12 @@ class CompareOptions(Options):
     seeds: int = Field(3, ge=1, description="runs per model; each has its own split and weights")
     validation: float = Field(0.1, ge=0, lt=1, description="share of the cells for early stopping")
     test: float = Field(0.1, ge=0, lt=1, description="share of the cells that is held out for scoring")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        description="cross-validation instead of --test: seed s holds out fold s of this many, stratified by label; "
+        "with as many seeds, every cell is held out once",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +99,7 @@ def compare(
     arms = with_baselines([Arm.parse(text) for text in options.models])
     _refuse_repeated(arms)
     fit_options = fit_options.model_copy(update={"validation": options.validation})
-    splits = {"validation": options.validation, "test": options.test}
+    splits = {"validation": options.validation, "test": options.test, "folds": options.folds}
 
     def cells(seed: int) -> Prepared:
         return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
@@ -145,14 +151,13 @@ def run_folder(study: Study, arm: Arm, seed: int, cells: Prepared) -> Path:
 
 
 def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """`leaderboard.csv` from the outcomes so far; an arm that failed is a row without a measure."""
-    done = [_scores(study, outcome) for outcome in outcomes if not outcome.reason]
-    board = summarise(pd.concat(done, ignore_index=True)) if done else pd.DataFrame(columns=LEADERBOARD_COLUMNS)
-    failed = pd.DataFrame(
-        [_failure(study, outcome) for outcome in outcomes if outcome.reason], columns=LEADERBOARD_COLUMNS
-    )
-    failed = failed.drop_duplicates(["model", "setting", "reason"])
-    board = pd.concat([board, failed], ignore_index=True) if len(failed) else board
+    """`leaderboard.csv` from the outcomes so far; an arm that failed, or that has no score, is a row without one."""
+    scores = {outcome: _scores(study, outcome) for outcome in outcomes if not outcome.reason}
+    scored = [table for table in scores.values() if len(table)]
+    board = summarise(pd.concat(scored, ignore_index=True)) if scored else pd.DataFrame(columns=LEADERBOARD_COLUMNS)
+    others = [_without_score(study, outcome) for outcome in outcomes if not len(scores.get(outcome, ()))]
+    unscored = pd.DataFrame(others, columns=LEADERBOARD_COLUMNS).drop_duplicates(["model", "setting", "reason"])
+    board = pd.concat([board, unscored], ignore_index=True) if len(unscored) else board
     with replacing(study.folder / "leaderboard.csv") as path:
         board.to_csv(path, index=False)
     return board
@@ -202,8 +207,12 @@ def _scores(study: Study, outcome: Outcome) -> pd.DataFrame:
     )
 
 
-def _failure(study: Study, outcome: Outcome) -> dict[str, Any]:
-    return {**_who(study, outcome.arm), "status": "failed", "reason": outcome.reason}
+def _without_score(study: Study, outcome: Outcome) -> dict[str, Any]:
+    if outcome.reason:
+        return {**_who(study, outcome.arm), "status": "failed", "reason": outcome.reason}
+    record = outcome.run.record
+    cost = {"seconds": record.wall_seconds, "peak_bytes": record.peak_bytes}
+    return {**_who(study, outcome.arm), **cost, "status": "done", "reason": ""}
 
 
 def _who(study: Study, arm: Arm) -> dict[str, Any]:

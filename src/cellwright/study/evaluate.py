@@ -1,7 +1,10 @@
 """Evaluate: what a comparison asks of every fitted model, and adds to its run.
 
-    fitted model, cells, split -> latent -> k-means, Leiden -> scores.csv (all cells; held-out cells) and cells.h5ad
+    fitted model, cells, split -encodes-> latent -> k-means, Leiden -> scores.csv (all cells; held-out cells)
+                               -classifies-> labels -> scores.csv (held-out cells);  all that was said -> cells.h5ad
+                               -generates-> new cells against held-out ones -> scores.csv
 
+A model is scored for each ability that it has and that can be scored; one that has none is in the table with its cost.
 With labels, k-means gets their number, the same for every model. The clusters of held-out cells are those whose
 centre, found on the other cells, is nearest: held-out cells enter no clustering that they are scored by.
 """
@@ -12,17 +15,20 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellwright.core.abilities import Decodes
+from cellwright.core.abilities import Classifies, Decodes, Encodes, Generates
 from cellwright.data.prepare import Prepared, as_anndata
 from cellwright.data.write import h5ad_bytes
-from cellwright.keys import cluster_key, latent_key
+from cellwright.keys import cluster_key, latent_key, predicted_key
 from cellwright.metrics import METRICS
 from cellwright.models import name_of
 from cellwright.models.model import Model
 from cellwright.run import Run
+from cellwright.tasks.ask import annotated
+from cellwright.tasks.classify import add_labels, score_classification
 from cellwright.tasks.cluster import ClusterOptions, best_leiden_by_labels, cluster, cluster_labels
 from cellwright.tasks.composition import composition
 from cellwright.tasks.embed import embed
+from cellwright.tasks.generate import score_generation
 from cellwright.tasks.markers import markers
 from cellwright.tasks.reconstruct import score_reconstruction
 from cellwright.tasks.reduce import reduce
@@ -32,9 +38,32 @@ WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette")
 
 
 def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking: bool) -> None:
-    """Write `scores.csv` and `cells.h5ad`; UMAP, markers and composition only `for_looking`, because they cost time."""
-    adata = reduce(model, cells.source, split=cells.split)
+    """Write `scores.csv` and `cells.h5ad`, whatever the model is able to do.
+
+    UMAP, markers and composition only `for_looking`, because they cost time. `cells.h5ad` comes last: a run that has
+    it is complete.
+    """
+    adata = annotated(model, cells.source, cells.split)
+    scores = []
+    if isinstance(model, Encodes):
+        scores += _embedding(run, adata, model, cells, seed=seed, for_looking=for_looking)
+    if isinstance(model, Classifies):
+        scores.append(_classification(run, adata, model, cells, seed))
+    if isinstance(model, Generates) and len(cells.split.test):
+        scores.append(score_generation(model, cells.source, cells.split.test, held_out=True, seed=seed))
+    if scores:
+        run.add_scores(pd.concat(scores, ignore_index=True))
+    image = h5ad_bytes(adata)
+    with run.writing("cells.h5ad") as path:
+        path.write_bytes(image)
+
+
+def _embedding(
+    run: Run, adata: AnnData, model: Model, cells: Prepared, *, seed: int, for_looking: bool
+) -> list[pd.DataFrame]:
+    """The latent and its clusters into `adata`; scores of both, and of what is given back from the latent."""
     use_rep = latent_key(name_of(model))
+    adata.obsm[use_rep] = reduce(model, cells.source).obsm[use_rep]
     label_key = cells.source.schema.label.key if cells.source.schema.label else None
     n_labels = cells.source.schema.n_labels or None
     key = cluster_key(cells.source.annotation.obs.columns)
@@ -43,14 +72,20 @@ def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking:
     scores = [_clustering(adata, use_rep, key, cells, seed)]
     if label_key and find_spec("igraph") and find_spec("leidenalg"):
         scores.append(_leiden(adata, use_rep, label_key, seed))
-    if isinstance(model, Decodes) and len(cells.split.test):
+    # of sequences with gaps there is nothing to compare a reconstruction with
+    if isinstance(model, Decodes) and len(cells.split.test) and cells.source.schema.steps is None:
         scores.append(score_reconstruction(model, cells.source, cells.split.test, held_out=True, seed=seed))
-    run.add_scores(pd.concat(scores, ignore_index=True))
     if for_looking:
         _add_what_people_look_at(adata, use_rep, key, cells)
-    image = h5ad_bytes(adata)
-    with run.writing("cells.h5ad") as path:
-        path.write_bytes(image)
+    return scores
+
+
+def _classification(run: Run, adata: AnnData, model: Model, cells: Prepared, seed: int) -> pd.DataFrame:
+    """Predicted labels of all cells into `adata`; scores of the held-out ones, for the others were learnt from."""
+    key = predicted_key(adata.obs.columns)
+    run.note("predicted_key", key)
+    add_labels(adata, model, cells.source, key_added=key)
+    return score_classification(model, cells.source, cells.split.test, held_out=True, seed=seed)
 
 
 def _clustering(adata: AnnData, use_rep: str, key: str, cells: Prepared, seed: int) -> pd.DataFrame:

@@ -18,6 +18,17 @@ TASKS: dict[str, Task] = {
     "cluster": Task(None, ("obs/cluster", "uns/cluster"), "group cells: k-means, DBSCAN or Leiden"),
     "markers": Task(None, ("uns/markers",), "features that tell a cluster from the others"),
     "composition": Task(None, ("uns/composition",), "what the clusters consist of, by label and batch"),
+    "classify": Task(
+        "classifies",
+        ("obs/predicted", "obs/{key_added}_probability", "obsm/{key_added}_probabilities"),
+        "say which label each cell has",
+    ),
+    "generate": Task(
+        "generates",
+        ("obs/{label_key}", "obs/{batch_key}", "obs/generated", "uns/cellwright"),
+        "make new cells, of given labels and batches",
+    ),
+    "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
     "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
     "score": Task(None, (), "metrics, overall and per cell type"),
 }

@@ -1,11 +1,19 @@
-"""Ask: a task asks a model for an ability, and gets the cells in the form that the model was trained on."""
+"""Ask: a task asks a model for an ability, and gets the cells in the form that the model was trained on.
 
+It answers in an AnnData of its own, which says what made it.
+"""
+
+from importlib.metadata import version
 from typing import Any, TypeVar
+
+import pandas as pd
+from anndata import AnnData
 
 from cellwright.core.abilities import ABILITIES, abilities_of
 from cellwright.data.check import check_values
 from cellwright.data.open import open_data
 from cellwright.data.source import StoredSource
+from cellwright.data.split import PARTS, Split
 from cellwright.errors import AbilityError, DataError, SchemaMismatch
 from cellwright.models import MODELS, name_of
 from cellwright.models.model import Model
@@ -25,14 +33,19 @@ def needs(model: Model, ability: type[Ability], task: str) -> Ability:
     )
 
 
+def refuse_unfitted(model: Model, task: str) -> None:
+    """Raise `DataError` for a model that was not trained."""
+    if not model.fitted:
+        raise DataError(f"`{task}` must have a fitted model; this {name_of(model)} was not trained. Call fit first.")
+
+
 def cells_for(model: Model, data: Any, task: str) -> StoredSource:
     """`data` (a source, an AnnData, a MuData or a path) as a source with the model's features, in the model's order.
 
     Raises `DataError` for a model that was not trained, `SchemaMismatch` for other features, `UnsuitableValues` for
     values that the model cannot use.
     """
-    if not model.fitted:
-        raise DataError(f"`{task}` must have a fitted model; this {name_of(model)} was not trained. Call fit first.")
+    refuse_unfitted(model, task)
     if not isinstance(data, StoredSource):
         data = open_data(data, schema=model.schema)
     if data.schema.features != model.schema.features:
@@ -42,3 +55,21 @@ def cells_for(model: Model, data: Any, task: str) -> StoredSource:
         )
     check_values(data, model.support, wanted_by=name_of(model))
     return data
+
+
+def annotated(model: Model, source: StoredSource, split: Split | None = None) -> AnnData:
+    """An AnnData for what a model says of the cells: their `obs`, feature names and order, without values.
+
+    `uns["cellwright"]` says what made it; with the `split` of the training, `obs["split"]` says which part a cell had,
+    unless the input has such a column.
+    """
+    cells = AnnData(obs=source.annotation.obs.copy(), var=pd.DataFrame(index=list(model.schema.var_names)))
+    cells.uns["cellwright"] = {
+        "model": name_of(model),
+        "options": model.options.model_dump_json(),
+        "version": version("cellwright"),
+        "filled_features": list(source.filled_features),
+    }
+    if split is not None and "split" not in cells.obs:
+        cells.obs["split"] = pd.Categorical(split.names(), categories=list(PARTS))
+    return cells

@@ -34,8 +34,7 @@ def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out:
     source = cells_for(model, data, "reconstruct")
     if len(rows) > AT_MOST_CELLS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, AT_MOST_CELLS, replace=False))
-    # by the data, not by the model: all models of a comparison are scored on one scale
-    scale: Transform = "none" if _has_negatives(source, rows) else "log_normalise"
+    scale = common_scale(source, rows)
 
     def both(minibatch: Minibatch) -> torch.Tensor:
         latent = encoder.encode(minibatch)
@@ -45,19 +44,24 @@ def score_reconstruction(model: Model, data: Any, rows: np.ndarray, *, held_out:
 
     values = over_cells(both, source, rows, block_rows=512)
     nll = over_cells(lambda m: -decoder.log_prob(encoder.encode(m), m), source, rows, block_rows=512)
-    labels = _labels(source, rows)
+    labels = label_names(source, rows)
     table = score_rows(METRICS["r2"], "r2", labels, x_true=values[:, 0], x_predicted=values[:, 1])
     table += score_rows(METRICS["nll"], "nll", labels, log_prob=-nll)
     frame = pd.DataFrame(table, columns=["task", "metric", "value", "better", "group"])
     return frame.assign(held_out=held_out, seed=seed)
 
 
-def _has_negatives(source: StoredSource, rows: np.ndarray) -> bool:
+def common_scale(source: StoredSource, rows: np.ndarray) -> Transform:
+    """The scale on which all models of a comparison are scored: that of logarithms, unless values are negative.
+
+    The data decide, not the model.
+    """
     values = source.read(source.schema.modalities[0], rows)
-    return bool(values.min() < 0)
+    return "none" if values.min() < 0 else "log_normalise"
 
 
-def _labels(source: StoredSource, rows: np.ndarray) -> pd.Series | None:
+def label_names(source: StoredSource, rows: np.ndarray) -> pd.Series | None:
+    """The label of each of `rows`, None where it is missing; no series where the data were opened without labels."""
     if source.schema.label is None:
         return None
     codes = source.annotation.label[rows]

@@ -3,18 +3,16 @@
 model with `encodes`, cells -> latent (n_obs, n_latent) -> obsm["X_<model>"] of an AnnData of its own
 """
 
-from importlib.metadata import version
 from typing import Any
 
-import pandas as pd
 from anndata import AnnData
 
 from cellwright.core.abilities import Encodes
-from cellwright.data.split import PARTS, Split
+from cellwright.data.split import Split
 from cellwright.keys import latent_key
 from cellwright.models import name_of
 from cellwright.models.model import Model
-from cellwright.tasks.ask import cells_for, needs
+from cellwright.tasks.ask import annotated, cells_for, needs
 from cellwright.train.infer import over_cells
 
 
@@ -29,15 +27,6 @@ def reduce(model: Model, data: Any, *, key_added: str | None = None, split: Spli
     """
     encoder = needs(model, Encodes, "reduce")
     source = cells_for(model, data, "reduce")
-    cells = AnnData(obs=source.annotation.obs.copy(), var=pd.DataFrame(index=list(model.schema.var_names)))
-    key = key_added or latent_key(name_of(model))
-    cells.obsm[key] = over_cells(encoder.encode, source)
-    cells.uns["cellwright"] = {
-        "model": name_of(model),
-        "options": model.options.model_dump_json(),
-        "version": version("cellwright"),
-        "filled_features": list(source.filled_features),
-    }
-    if split is not None and "split" not in cells.obs:
-        cells.obs["split"] = pd.Categorical(split.names(), categories=list(PARTS))
+    cells = annotated(model, source, split)
+    cells.obsm[key_added or latent_key(name_of(model))] = over_cells(encoder.encode, source)
     return cells

@@ -7,9 +7,11 @@ from pydantic import BeforeValidator, SerializeAsAny
 from cellwright.errors import OptionError, did_you_mean
 from cellwright.models.parts.cell_encoder import MLPEncoder
 from cellwright.models.parts.encoder import EncoderOptions
+from cellwright.models.parts.graph_encoder import GraphEncoder
 
 ENCODERS: dict[str, type[EncoderOptions]] = {
     "mlp": MLPEncoder,
+    "graph": GraphEncoder,
 }
 
 

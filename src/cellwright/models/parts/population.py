@@ -1,6 +1,6 @@
 """Population: what a generator keeps of its training cells beside its network.
 
-    training cells -learn-> label, batch, covariates, library of each (at most `MAX_CELLS`)
+    training cells -learn-> label, batch, covariates, library of each (at most `MAX_CELLS`, or `at_most`)
     wanted labels and batches -draw-> a training cell that has them lends its label, batch, covariates and library
 
 So a generated cell has a batch, covariates and a library that occur together among the cells of its label.
@@ -24,9 +24,10 @@ MAX_CELLS = 50_000  # 50,000 x (4 numbers + covariates) are 1 MB and more
 class Population(nn.Module):
     """The training cells' annotation and libraries, as far as a generator needs them."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, at_most: int | None = None) -> None:
         super().__init__()
         self.schema = schema
+        self.at_most = at_most
         self.cells = FromData(
             {
                 "label": torch.zeros(0, dtype=torch.int64),
@@ -37,13 +38,20 @@ class Population(nn.Module):
         )
         self.label_counts: Tensor
         self.register_buffer("label_counts", torch.zeros(schema.n_labels, dtype=torch.int64))
+        self.kind_counts: Tensor  # (n_labels + 1, n_batch)
+        self.register_buffer("kind_counts", torch.zeros(schema.n_labels + 1, schema.n_batch, dtype=torch.int64))
 
-    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        """Keep the annotation and libraries of `rows`, of a sample of them if there are more than `MAX_CELLS`."""
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Keep the annotation and libraries of `rows`, of a sample of them if there are too many.
+
+        Returns the rows that are kept, in the order in which `lenders` counts them.
+        """
         labels = source.annotation.label[rows]
         self.label_counts.copy_(torch.from_numpy(np.bincount(labels[labels >= 0], minlength=self.schema.n_labels)))
-        if len(rows) > MAX_CELLS:
-            rows = _sample_of_every_label(rows, labels, rng)
+        self.kind_counts.copy_(torch.from_numpy(self._kinds(labels, source.annotation.batch[rows])))
+        at_most = self.at_most or MAX_CELLS
+        if len(rows) > at_most:
+            rows = _sample_of_every_label(rows, labels, at_most, rng)
         known = list(in_order(source, rows))
         self.cells.set(
             label=torch.cat([minibatch.label for minibatch in known]),
@@ -51,21 +59,35 @@ class Population(nn.Module):
             covariates=torch.cat([minibatch.covariates for minibatch in known]),
             library=torch.cat([minibatch.library for minibatch in known]),
         )
+        return rows
 
     def draw(self, wanted: Wanted, generator: Generator) -> tuple[Minibatch, Float[Tensor, "n_obs 1"]]:
         """Cells without values that have the wanted labels and batches, and their libraries.
 
         Raises `DataError` for a label and batch that no training cell has.
         """
+        lender = self.lenders(wanted, generator)
+        return self._minibatch(lender), self.cells.library[lender]
+
+    def lenders(self, wanted: Wanted, generator: Generator) -> Int[Tensor, " n_obs"]:
+        """A kept cell for each wanted one, at random; of one kind each lends once before any lends twice."""
         lender = torch.empty(len(wanted.label), dtype=torch.int64, device=self.cells.label.device)
         pairs = torch.stack([wanted.label, wanted.batch], dim=1)
         kinds, kind_of = pairs.unique(dim=0, return_inverse=True)
         for kind, (label, batch) in enumerate(kinds.tolist()):
             able = self._able(label, batch)
             at = torch.nonzero(kind_of == kind).flatten()
-            picked = torch.randint(len(able), (len(at),), generator=generator, device=able.device)
-            lender[at] = able[picked]
-        return self._minibatch(lender), self.cells.library[lender]
+            rounds = -(-len(at) // len(able))
+            turns = [torch.randperm(len(able), generator=generator, device=able.device) for _ in range(rounds)]
+            lender[at] = able[torch.cat(turns)[: len(at)]]
+        return lender
+
+    def _kinds(self, labels: np.ndarray, batches: np.ndarray) -> np.ndarray:
+        """Cells by label and batch; the last row is of cells without a label, a cell of unknown batch is in none."""
+        counts = np.zeros(self.kind_counts.shape, dtype=np.int64)
+        known = batches >= 0
+        np.add.at(counts, (labels[known], batches[known]), 1)  # -1 is the last row
+        return counts
 
     def _able(self, label: int, batch: int) -> Int[Tensor, " n_able"]:
         """The kept cells that have a label and a batch, -1 being any."""
@@ -109,14 +131,14 @@ class Population(nn.Module):
         )
 
 
-def _sample_of_every_label(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`MAX_CELLS` rows at random, and of each label as many as of the rarest that fit: a rare label stays."""
+def _sample_of_every_label(rows: np.ndarray, labels: np.ndarray, at_most: int, rng: np.random.Generator) -> np.ndarray:
+    """`at_most` rows at random, and of each label as many as of the rarest that fit: a rare label stays."""
     order = rng.permutation(len(rows))
     # the n-th cell of its label, in random order; labels take turns
     turn = np.empty(len(rows), dtype=np.int64)
     for label in np.unique(labels):
         of_label = order[labels[order] == label]
         turn[of_label] = np.arange(len(of_label))
-    few = turn < MAX_CELLS // (10 * len(np.unique(labels)))
-    chosen = np.concatenate([np.flatnonzero(few), order[~few[order]]])[:MAX_CELLS]
+    few = turn < at_most // (10 * len(np.unique(labels)))
+    chosen = np.concatenate([np.flatnonzero(few), order[~few[order]]])[:at_most]
     return np.sort(rows[chosen])

@@ -1,0 +1,104 @@
+"""Logistic regression: the baseline that every classifier has to beat.
+
+    x -log-normalise, principal components-> z (n_obs, n_latent) -linear-> logits (n_obs, n_labels) -softmax-> labels
+
+Multinomial, with a penalty on the squared coefficients, fitted by scikit-learn; its coefficients are kept as buffers.
+The penalty does not see rotations, so with as many components as features this is the regression on the (standardised)
+values themselves. Fewer were better on cells: balanced accuracy .77 with all features of `mouse_bladder`, .81 with 30
+components (held-out cells, five splits). A value that was not measured in a sequence is the training mean.
+
+References: [Cox58]; [King01] for class weights; [Abdelaal19] for linear classifiers of cells against others.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from cellwright.core.abilities import Classifies
+from cellwright.core.minibatch import Minibatch
+from cellwright.core.options import Options
+from cellwright.core.schema import Schema
+from cellwright.core.support import Support
+from cellwright.data.source import Source, in_order
+from cellwright.errors import DataError
+from cellwright.models.model import Model
+from cellwright.models.pca import PCA, PCAOptions
+from cellwright.nn.transform import Transform
+
+MAX_ITERATIONS = 10_000  # of L-BFGS; a few hundred are usual
+
+
+class LogisticOptions(Options):
+    """Options of logistic regression."""
+
+    n_latent: int = Field(30, ge=1, description="principal components that it reads; at most as many as features")
+    scale: bool = Field(default=False, description="scale every feature to unit variance on the training cells")
+    penalty: float = Field(10.0, gt=0, description="weight of half the squared coefficients against the log-likelihood")
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced: every label counts the same in training, however many cells it has"
+    )
+    transform: Transform = Field("log_normalise", description="of the values before the components")
+
+
+class LogisticRegression(Model, Classifies):
+    """A linear function of the principal components for each label."""
+
+    needs = frozenset({"label"})
+    is_baseline = True
+    coefficients: Tensor
+    intercepts: Tensor
+    citations = ("Cox58", "King01", "Abdelaal19")
+
+    def __init__(self, schema: Schema, options: LogisticOptions = LogisticOptions()) -> None:  # noqa: B008  frozen
+        super().__init__(schema, options)
+        self.options: LogisticOptions = options
+        components = PCAOptions(n_latent=options.n_latent, scale=options.scale, transform=options.transform)
+        self.components = PCA(schema, components)
+        self.register_buffer("coefficients", torch.zeros(self.components.n_latent, schema.n_labels))
+        self.register_buffer("intercepts", torch.zeros(schema.n_labels))
+
+    @property
+    def support(self) -> Support:
+        return self.components.support
+
+    def classify(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_labels"]:
+        return (self.components.encode(minibatch) @ self.coefficients + self.intercepts).softmax(dim=1)
+
+    @torch.no_grad()
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        from sklearn.linear_model import LogisticRegression as Regression  # takes two seconds
+
+        labelled = labelled_rows(source, rows, "logistic regression")
+        self.components.learn(source, rows, rng)
+        device = self.coefficients.device
+        latent = torch.cat([self.components.encode(m.to(device)) for m in in_order(source, labelled)])
+        weight = "balanced" if self.options.class_weight == "balanced" else None
+        regression = Regression(C=1 / self.options.penalty, class_weight=weight, max_iter=MAX_ITERATIONS)
+        regression.fit(latent.double().cpu().numpy(), source.annotation.label[labelled])
+        self._keep(regression.classes_, regression.coef_, regression.intercept_)
+
+    def _keep(self, labels: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray) -> None:
+        if len(labels) == 2:  # one function, of the second label against the first
+            coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
+            intercepts = np.append(0.0, intercepts)
+        # a label that no training cell has is never said
+        self.coefficients.zero_()
+        self.intercepts.fill_(-torch.inf)
+        at = torch.from_numpy(labels).to(self.intercepts.device)
+        self.coefficients[:, at] = torch.from_numpy(coefficients.T).to(self.coefficients)
+        self.intercepts[at] = torch.from_numpy(intercepts).to(self.intercepts)
+
+
+def labelled_rows(source: Source, rows: np.ndarray, learner: str) -> np.ndarray:
+    """Those of `rows` that have a label. Raises `DataError` where they have fewer than two different ones."""
+    labels = source.annotation.label[rows]
+    if len(found := np.unique(labels[labels >= 0])) < 2:
+        raise DataError(
+            f"{learner} must have training cells of two labels at least; they have {len(found)}. "
+            "Give another label_key, or hold out fewer cells."
+        )
+    return rows[labels >= 0]

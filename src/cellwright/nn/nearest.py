@@ -1,0 +1,57 @@
+"""Nearest references of each query, exactly, a block of queries at a time.
+
+    queries (n_obs, n_dims), references (n_references, n_dims) -> positions (n_obs, n_neighbors), distances
+
+Memory is that of `BLOCK_ENTRIES` distances, whatever the number of queries. A query that is one of the references is
+known by its distance, for the same cell has other row numbers in another data set.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+BLOCK_ENTRIES = 2**24  # distances at a time: 64 MB
+SPARE = 10  # candidates beyond those asked for: room for references at distance zero
+EXACT_DIMS = 4  # up to so many, differences are cheaper than they are inaccurate as products
+
+
+def nearest(
+    queries: Float[Tensor, "n_obs n_dims"],
+    references: Float[Tensor, "n_references n_dims"],
+    n_neighbors: int,
+    *,
+    same: float = 0.0,
+) -> tuple[Int[Tensor, "n_obs n_neighbors"], Float[Tensor, "n_obs n_neighbors"]]:
+    """Positions and Euclidean distances of the nearest references, nearest first; -1 and infinity where there are none.
+
+    References at a distance of at most `same` times the query's norm are the query itself, and are left out.
+    """
+    index = torch.full((len(queries), n_neighbors), -1, dtype=torch.int64, device=queries.device)
+    distance = torch.full(index.shape, torch.inf, device=queries.device)
+    width = min(n_neighbors, len(references))
+    if width and len(queries):
+        pieces = [
+            _nearest_of_block(block, references, width, same)
+            for block in queries.split(max(1, BLOCK_ENTRIES // len(references)))
+        ]
+        index[:, :width], distance[:, :width] = (torch.cat(part) for part in zip(*pieces, strict=True))
+    return index, distance
+
+
+def _nearest_of_block(queries: Tensor, references: Tensor, width: int, same: float) -> tuple[Tensor, Tensor]:
+    squares = _squares(queries, references)
+    # ascending, so that ties have one order whatever the rounding
+    candidates = squares.topk(min(width + SPARE, len(references)), dim=1, largest=False).indices.sort(dim=1).values
+    # squares from products are off by rounding errors of the norms, which near zero is everything
+    distance = (references[candidates] - queries[:, None]).square().sum(dim=2).sqrt()
+    itself = distance <= same * queries.norm(dim=1, keepdim=True)
+    order = torch.where(itself, torch.inf, distance).sort(dim=1, stable=True)
+    index = torch.where(order.values.isinf(), -1, candidates.gather(1, order.indices))
+    return index[:, :width], order.values[:, :width]
+
+
+def _squares(queries: Tensor, references: Tensor) -> Tensor:
+    """Squared distances, as far as their order needs them."""
+    if queries.shape[1] <= EXACT_DIMS:
+        return (queries[:, None] - references).square().sum(dim=2)
+    return references.square().sum(dim=1) - 2 * queries @ references.T
