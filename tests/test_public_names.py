@@ -33,6 +33,7 @@ PUBLIC = [
     "embed",
     "fit",
     "FitOptions",
+    "fold_split",
     "Gaussian",
     "generate",
     "GraphAutoencoder",

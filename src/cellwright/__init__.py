@@ -16,6 +16,7 @@ _WHERE = {
     "Split": "data.split",
     "random_split": "data.split",
     "stratified_split": "data.split",
+    "fold_split": "data.split",
     "held_out_batch_split": "data.split",
     "held_out_combination_split": "data.split",
     "Sequential": "data.plan",

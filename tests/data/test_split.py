@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from cellwright.data.split import (
     Split,
     apportion,
+    fold_split,
     held_out_batch_split,
     held_out_combination_split,
     random_split,
+    stratified_folds,
     stratified_split,
 )
 from cellwright.errors import DataError, DataFileError, OptionError, SchemaMismatch
@@ -216,3 +218,39 @@ def test_apportion_gives_seats_by_largest_remainder():
     quotas = np.array([47_000, 16_000, 15_900, 12_000, 6_000, 3_100]) / 10_000
     counts = apportion(quotas, 10, np.zeros(6, int), np.full(6, 10))
     assert counts.tolist() == [5, 2, 1, 1, 1, 0]
+
+
+@given(codes=st.lists(st.integers(-1, 5), min_size=10, max_size=80), k=st.integers(2, 10), seed=st.integers(0, 1000))
+def test_folds_partition_the_cells_and_every_class_within_one_cell(codes, k, seed):
+    codes = np.array(codes)
+    folds = stratified_folds(codes, k, seed=seed)
+    assert folds.shape == codes.shape
+    assert np.ptp(np.bincount(folds, minlength=k)) <= 1
+    for code in np.unique(codes):
+        assert np.ptp(np.bincount(folds[codes == code], minlength=k)) <= 1
+
+
+def test_folds_ignore_how_classes_are_numbered_and_repeat_under_their_seed():
+    one, other = stratified_folds(CODES, 5, seed=3), stratified_folds(np.array([7, 0, -1, 3])[CODES], 5, seed=3)
+    assert np.array_equal(one, other)
+    assert not np.array_equal(one, stratified_folds(CODES, 5, seed=4))
+
+
+@pytest.mark.parametrize("first", [0, 5], ids=["first division", "second division"])
+def test_the_tests_of_as_many_repeats_as_folds_are_every_cell_once(first):
+    splits = [fold_split(CODES, 5, repeat=first + fold, validation=0.2) for fold in range(5)]
+    assert np.array_equal(np.sort(np.concatenate([split.test for split in splits])), np.arange(len(CODES)))
+    for split in splits:
+        assert np.array_equal(np.sort(np.concatenate(parts(split))), np.arange(len(CODES)))
+        assert len(split.validation) == np.floor(0.2 * (len(CODES) - len(split.test)) + 0.5)
+        assert set(CODES[split.train]) >= {0, 1, 2}
+
+
+def test_repeats_beyond_the_folds_divide_the_cells_in_another_way():
+    assert not np.array_equal(fold_split(CODES, 5, repeat=0).test, fold_split(CODES, 5, repeat=5).test)
+
+
+@pytest.mark.parametrize(("n_folds", "error"), [(1, OptionError), (56, DataError)])
+def test_one_fold_or_more_folds_than_cells_are_refused(n_folds, error):
+    with pytest.raises(error, match=r"fewer folds|2 or more"):
+        stratified_folds(CODES, n_folds)

@@ -66,8 +66,8 @@ def open_data(
     - `modality`: of a MuData, the one to open, with its own cells; None opens all, over the cells of the MuData. Of
       an AnnData, the name by which its values go. A modality's own column is known as `rna:cell_type`.
     - `schema`: of the model that the cells are for. Features are matched by name, those that the data lack are zeros
-      (NaN where rows are sequences) and listed in `filled_features`; a category that the model does not know has the code -1. Keys that are not
-      given are the schema's, where `obs` has them.
+      (NaN where rows are sequences) and listed in `filled_features`; a category that the model does not know has the
+      code -1. Keys that are not given are the schema's, where `obs` has them.
     - `in_memory`: True reads the matrix whole; False reads each minibatch from disk (CSR or dense, in HDF5 or zarr);
       None reads it whole if it takes less than a quarter of the available memory.
 

@@ -77,9 +77,7 @@ def prepare(
 def split_of(source: StoredSource, options: SplitOptions) -> Split:
     """The split of a source; with folds, `test` says nothing."""
     if options.folds is not None:
-        return fold_split(
-            source.annotation.label, options.folds, repeat=options.seed, validation=options.validation
-        )
+        return fold_split(source.annotation.label, options.folds, repeat=options.seed, validation=options.validation)
     shares = {"validation": options.validation, "test": options.test, "seed": options.seed}
     if source.schema.label is None:
         return random_split(source.n_obs, **shares)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ def ranked(adata: AnnData, n_steps: int = 100, *, rows: np.ndarray | None = None
     - `adata`: values in `X`, on the scale on which the variance counts; give logarithms, not counts.
     - `rows`: the cells that choose and order the genes, those of the training; without it, all of them.
 
-    Returns the same `obs`, `X (n_obs, n_steps)` float32 dense, `var["step"]` = 0, 1, ... (int), names of the genes kept.
+    Returns the same `obs`, `X (n_obs, n_steps)` float32 dense, and `var["step"]` = 0, 1, ... (int) of the genes.
     Ties go to the gene that comes first. Raises `OptionError` where there are fewer genes than steps.
     """
     if not 1 <= n_steps <= adata.n_vars:
@@ -122,7 +122,7 @@ def _of_groups(obs: pd.DataFrame, groups: pd.Categorical, kept: np.ndarray) -> p
     """One row per group: what its cells have in common, and how many there are."""
     names = pd.Index(groups.categories.astype(str))
     cells = obs[kept]
-    grouped = cells.groupby(groups[kept], observed=False)
-    constant = [column for column in cells if (grouped[column].nunique(dropna=False) <= 1).all()]
+    grouped = cells.groupby(pd.Series(groups[kept], index=cells.index), observed=False)
+    constant = list(cells.columns[(grouped.nunique(dropna=False) <= 1).all(axis=0)])
     table = grouped[constant].first().set_axis(names) if constant else pd.DataFrame(index=names)
     return table.assign(n_cells=grouped.size().to_numpy())

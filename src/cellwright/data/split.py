@@ -114,7 +114,7 @@ def stratified_split(codes: np.ndarray, *, validation: float = 0.1, test: float 
 
 
 def stratified_folds(codes: np.ndarray, n_folds: int, *, seed: int = 0) -> np.ndarray:
-    """The fold, 0 to `n_folds` - 1, of each cell: (n_obs,) int64. Folds of all cells and of each class are equal to one.
+    """The fold, 0 to `n_folds` - 1, of each cell: (n_obs,) int64; of one size within one cell, in all classes.
 
     `codes (n_obs,)`, where -1 (no class) is a class like the others. The cells of a class are dealt to the folds in
     random order, and the next class goes on where the last one stopped; a class of fewer cells than folds is missing

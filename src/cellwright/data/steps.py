@@ -54,8 +54,8 @@ def steps_of(var: pd.DataFrame, keys: StepKeys) -> Steps | None:
     if (twice := places.duplicated()).any():
         warnings.warn(
             f"{twice.sum()} of {len(var)} features have the place of another in their sequence "
-            f"({var.index[twice][0]!r} is the first) and count as replicates of it; give sequence_key or quantity_key if "
-            "something else tells them apart.",
+            f"({var.index[twice][0]!r} is the first) and count as replicates of it; give sequence_key or quantity_key "
+            "if something else tells them apart.",
             UserWarning,
             stacklevel=3,
         )

@@ -62,6 +62,8 @@ def components(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.
     from sklearn.decomposition import PCA  # takes two seconds, and a report needs only the titles
 
     both = np.concatenate([real, generated])
+    if (both == both[0]).all():
+        return np.zeros((len(real), 1)), np.zeros((len(generated), 1))
     n_components = max(1, min(N_COMPONENTS, len(both) // CELLS_PER_COMPONENT, both.shape[1]))
     placed = PCA(n_components, svd_solver="randomized", random_state=0).fit_transform(both)
     return placed[: len(real)], placed[len(real) :]

@@ -8,6 +8,8 @@ from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.errors import OptionError, did_you_mean
 from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
+from cellwright.models.contrastive import Contrastive, ContrastiveOptions
+from cellwright.models.diffusion import Diffusion, DiffusionOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
@@ -22,6 +24,12 @@ from cellwright.models.rnn import (
     SequenceClassifierOptions,
     SequenceForecaster,
     SequenceForecasterOptions,
+)
+from cellwright.models.transformer import (
+    Transformer,
+    TransformerClassifier,
+    TransformerClassifierOptions,
+    TransformerOptions,
 )
 from cellwright.models.vae import VAE, VAEOptions
 
@@ -72,10 +80,18 @@ MODELS: dict[str, Entry] = {
         Autoencoder, AutoencoderOptions, "autoencoder without hidden layers: spans PCA's subspace", _LINEAR
     ),
     "vae": Entry(VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder"),
+    "diffusion": Entry(Diffusion, DiffusionOptions, "denoising diffusion on the latent of a VAE; generates and imputes"),
     "gae": Entry(
         GraphAutoencoder, GraphAutoencoderOptions, "graph autoencoder: a cell together with its nearest training cells"
     ),
     "vgae": Entry(GraphAutoencoder, GraphAutoencoderOptions, "variational graph autoencoder", {"variational": True}),
+    "contrastive": Entry(Contrastive, ContrastiveOptions, "contrastive learning: two masked views of a cell are near"),
+    "transformer": Entry(
+        Transformer, TransformerOptions, "transformer over the set of a cell's genes, pretrained on masked values"
+    ),
+    "transformer_classifier": Entry(
+        TransformerClassifier, TransformerClassifierOptions, "transformer that says the label; can start from a run"
+    ),
     "rnn": Entry(
         SequenceClassifier, SequenceClassifierOptions, "plain recurrent classifier of sequences", {"cell": "tanh"}
     ),

@@ -53,6 +53,9 @@ PULL = 1.0
 DRAWS = 8
 WHERE = lambda cells: None
 
+# options that the weights of a pretrained run depend on
+VAE_SIZES = ("n_latent", "n_hidden", "n_layers", "n_decoder_layers", "transform", "likelihood", "encoder")
+
 _LATENT, _TIME, _NOISE, _DROP = range(4)  # streams of the noise
 
 
@@ -147,11 +150,18 @@ class Diffusion(Model, Generates, Imputes):
                 f"pretrained of DiffusionOptions must be a run on the same {self.schema.n_vars} features in the same "
                 f"order; it was fitted on others ({other.schema.n_vars}). Fit a vae on these data."
             )
-        for part in ("n_latent", "n_hidden", "n_layers", "n_decoder_layers", "transform", "likelihood", "encoder"):
-            ours, theirs = getattr(self.options, part), getattr(other.options, part)
+        for part in ("batch", "covariates"):
+            ours, theirs = getattr(self.schema, part), getattr(other.schema, part)
             if ours != theirs:
                 raise OptionError(
-                    f"{part} of DiffusionOptions must be that of the pretrained run; it is {ours!r} here and "
+                    f"pretrained of DiffusionOptions must be a run with the same {part}; here it is {ours}, there "
+                    f"{theirs}. Fit a vae on these data."
+                )
+        for name in VAE_SIZES:
+            ours, theirs = getattr(self.options, name), getattr(other.options, name)
+            if ours != theirs:
+                raise OptionError(
+                    f"{name} of DiffusionOptions must be that of the pretrained run; it is {ours!r} here and "
                     f"{theirs!r} there. Give the same."
                 )
         self.vae.load_state_dict(other.state_dict())

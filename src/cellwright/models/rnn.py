@@ -158,9 +158,9 @@ class SequenceForecaster(Model, Forecasts):
     def next_step(self, minibatch: Minibatch, step: Step) -> Loss:
         """Squared error of the next step, mean over a row's measured values that have a step before them."""
         sequences = self.grid(minibatch.x)
-        outputs, _ = self.recurrent(self.grid.inputs(sequences), sequences.lengths)
+        outputs = self.recurrent(self.grid.inputs(sequences), sequences.lengths)
         before = _last_measured(sequences)[:, :-1]
-        predicted = before + self._change(outputs[:, :-1], sequences.gaps[:, 1:])
+        predicted = before + self._change(outputs[:, :-1], sequences.gaps[:, 1:, None])
         return Loss({"squared_error": _squared_error(predicted, sequences, first=1)})
 
     def forecast(self, minibatch: Minibatch, n_steps: int) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
@@ -179,23 +179,25 @@ class SequenceForecaster(Model, Forecasts):
         return torch.where(self.grid.has_quantity[:, None], out, torch.nan)
 
     def _rolled_out(self, sequences: Sequences, n_steps: int) -> Float[Tensor, "n_rolled n_ahead n_quantities"]:
-        ones, which = torch.ones_like(sequences.lengths), sequences.sequence
-        outputs, states = self.recurrent(self.grid.inputs(sequences), sequences.lengths)
-        state = at_last(outputs, sequences.lengths)[:, None]
-        value = at_last(_last_measured(sequences), sequences.lengths)[:, None]
+        rows, which = torch.arange(len(sequences.row), device=sequences.row.device), sequences.sequence
+        # room for the predictions, which each sequence gets right behind its last step
+        inputs = functional.pad(self.grid.inputs(sequences), (0, 0, 0, n_steps))
+        value = at_last(_last_measured(sequences), sequences.lengths)
         usual = self.grid.usual_gaps[which][:, None]
         gap = self.grid.ends[which][:, None] + usual - at_last(sequences.times[..., None], sequences.lengths)
         found = []
-        for _ in range(n_steps):
+        for ahead in range(n_steps):
+            lengths = sequences.lengths + ahead
+            state = at_last(self.recurrent(inputs, lengths), lengths)
             value = value + self._change(state, gap)
             found.append(value)
-            fed = torch.cat([value, torch.ones_like(value), self.grid.context(which, gap)], dim=2)
-            state, states = self.recurrent(fed, ones, states)
+            fed = torch.cat([value, torch.ones_like(value), self.grid.context(which, gap)[:, 0]], dim=1)
+            inputs = inputs.index_put((rows, lengths), fed)
             gap = usual
-        return torch.cat(found, dim=1)
+        return torch.stack(found, dim=1)
 
-    def _change(self, states: Tensor, gaps: Tensor) -> Tensor:
-        return self.head(torch.cat([states, gaps[..., None]], dim=2))
+    def _change(self, states: Float[Tensor, "... width"], gaps: Float[Tensor, "... 1"]) -> Float[Tensor, "... n"]:
+        return self.head(torch.cat([states, gaps], dim=-1))
 
 
 class SequenceAutoencoderOptions(RecurrentOptions):
@@ -206,7 +208,7 @@ class SequenceAutoencoderOptions(RecurrentOptions):
 
 
 class SequenceAutoencoder(Model, Encodes):
-    """Encodes all sequences of a row as one point; the loss is the squared error of the measured values, standardised."""
+    """Encodes all sequences of a row as one point; the loss is the squared error of measured values, standardised."""
 
     reads = frozenset({"views"})
     needs = frozenset({"steps"})
@@ -244,7 +246,7 @@ class SequenceAutoencoder(Model, Encodes):
         z = self._encoded(sequences)[sequences.row]
         context = self.grid.context(sequences.sequence, sequences.gaps)
         inputs = torch.cat([z[:, None].expand(-1, context.shape[1], -1), context], dim=2)
-        outputs, _ = self.decoder(inputs, sequences.lengths)
+        outputs = self.decoder(inputs, sequences.lengths)
         return Loss({"squared_error": _squared_error(self.to_values(outputs), sequences)})
 
     def _encoded(self, sequences: Sequences) -> Float[Tensor, "n_obs n_latent"]:
@@ -258,7 +260,7 @@ def _steps_of(schema: Schema) -> Steps:
 
 def _summary(sequences: Sequences, grid: StepGrid, recurrent: StackedRNN) -> Float[Tensor, "n_obs width"]:
     """The mean over a row's sequences of the output at the last step."""
-    outputs, _ = recurrent(grid.inputs(sequences), sequences.lengths)
+    outputs = recurrent(grid.inputs(sequences), sequences.lengths)
     return sequences.mean_by_row(at_last(outputs, sequences.lengths))
 
 

@@ -76,6 +76,12 @@ class StoredRun:
         """The column of `obs` with the experimental batches."""
         return self.record.notes.get("batch_key") or self._schema_key("batch")
 
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether the largest number of epochs ended a stage of training, though there was still something to gain."""
+        endings = self.record.notes.get("endings")
+        return isinstance(endings, list) and "cap" in endings
+
     def column(self, name: str | None) -> pd.Series | None:
         """A column of the cells' `obs`, if there are cells and the column is there."""
         if self.cells is None or name is None or name not in self.cells.obs:

@@ -1,18 +1,33 @@
 """Standing: who is best at what, and what cannot be told apart. From a leaderboard's numbers; nothing is scored here.
 
-    leaderboard (long form) -standings-> a Standing per data set, on all and on held-out cells -> entries, best first
+    leaderboard (long form) -standings-> a Standing per data set and group of tasks, on all and on held-out cells
+    -> entries, best first
 
+Tasks that ask for one ability are one group: encoders stand beside PCA, classifiers beside a logistic regression.
 Two entries are tied when their means differ by no more than the larger of their confidence intervals' half-widths.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
 from cellwright.metrics import METRICS
 from cellwright.report.contents import Contents, StoredRun, entry_title
+
+GROUPS = {
+    "Embedding": ("cluster", "reduce", "oracle", "reconstruct"),
+    "Classification": ("classify",),
+    "Generation": ("generate",),
+}
+# models that hand out real cells: what a generator can reach at best, and no competitor
+CEILINGS = frozenset({"real_cells"})
+
+
+def group_of(task: str) -> str:
+    """The group of tasks that a task belongs to; one that nobody has put into a group is one by itself."""
+    return next((group for group, tasks in GROUPS.items() if task in tasks), task.capitalize())
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,8 @@ class Entry:
     peak_bytes: float
     reason: str  # why it failed, or why some of its seeds did; empty if all went well
     scores: dict[Column, Score]
+    is_ceiling: bool = False
+    failed: bool = False  # no seed went well
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,7 @@ class Standing:
     held_out: bool
     columns: list[Column]
     entries: list[Entry]
+    group: str = "Embedding"  # of the tasks
 
     @cached_property
     def main(self) -> Column | None:
@@ -70,8 +88,8 @@ class Standing:
         return main_column(self.columns)
 
     def ranked(self, column: Column) -> list[Entry]:
-        """The entries with a score for `column`, best first; equal means by time."""
-        scored = [entry for entry in self.entries if column in entry.scores]
+        """The entries with a score for `column`, best first, without a ceiling; equal means by time."""
+        scored = [entry for entry in self.entries if column in entry.scores and not entry.is_ceiling]
         return sorted(scored, key=lambda entry: (-column.sign * entry.scores[column].mean, _known(entry.seconds)))
 
     def tied(self, column: Column) -> list[Entry]:
@@ -87,14 +105,40 @@ def is_tie(a: Score, b: Score) -> bool:
 
 
 def standings(leaderboard: pd.DataFrame) -> list[Standing]:
-    """The standing of every data set: on all cells, then on held-out cells, where there are such scores."""
+    """The standings of every data set: by group of tasks, on all cells, then on held-out cells, where scored."""
     overall = leaderboard[leaderboard["group"] == ""]
     found = []
     for data, rows in overall.groupby("data", sort=False):
         scored = rows[rows["mean"].notna()]
-        for held_out in sorted(set(scored["held_out"])) or [False]:
-            found.append(_standing(str(data), rows, scored[scored["held_out"] == held_out], held_out=held_out))
-    return found
+        groups = scored["task"].map(group_of)
+        # those that stand here first, others as they come
+        for group in sorted(set(groups), key=lambda g: (list(GROUPS).index(g) if g in GROUPS else len(GROUPS), g)):
+            of_group = scored[groups == group]
+            for held_out in sorted(set(of_group["held_out"])):
+                part = of_group[of_group["held_out"] == held_out]
+                found.append(_standing(str(data), rows, part, group, held_out=held_out))
+        if not len(scored):
+            found.append(_standing(str(data), rows, scored, "Embedding", held_out=False))
+    return _with_unscored_once(found)
+
+
+def _with_unscored_once(found: list[Standing]) -> list[Standing]:
+    """A model that has no score at all is in the first standing of its data set; else where it has one."""
+    first: dict[str, Standing] = {}
+    for standing in found:
+        first.setdefault(standing.data, standing)
+    anywhere = {(s.data, entry.title) for s in found for entry in s.entries if entry.scores}
+    return [
+        replace(
+            standing,
+            entries=[
+                entry
+                for entry in standing.entries
+                if entry.scores or (standing is first[standing.data] and (standing.data, entry.title) not in anywhere)
+            ],
+        )
+        for standing in found
+    ]
 
 
 def best_first(contents: Contents, data: str) -> list[StoredRun]:
@@ -131,19 +175,21 @@ def half_widths(rows: pd.DataFrame) -> pd.Series:
     return (rows["ci_high"] - rows["ci_low"]) / 2
 
 
-def _standing(data: str, rows: pd.DataFrame, scored: pd.DataFrame, *, held_out: bool) -> Standing:
+def _standing(data: str, rows: pd.DataFrame, scored: pd.DataFrame, group: str, *, held_out: bool) -> Standing:
     measures = scored[["task", "metric", "better"]].drop_duplicates(["task", "metric"])
     columns = [Column(*map(str, row)) for row in measures.itertuples(index=False)]
     of = {(column.task, column.metric): column for column in columns}
     entries = []
     for (model, setting), everything in rows.groupby(["model", "setting"], sort=False):
         mine = scored[(scored["model"] == model) & (scored["setting"] == setting)]
-        entries.append(_entry(entry_title(str(model), str(setting)), everything, mine, of))
+        entries.append(_entry(str(model), str(setting), everything, mine, of))
     main = main_column(columns)
-    return Standing(data, held_out, columns, sorted(entries, key=lambda entry: _place(entry, main)))
+    return Standing(data, held_out, columns, sorted(entries, key=lambda entry: _place(entry, main)), group)
 
 
-def _entry(title: str, rows: pd.DataFrame, scored: pd.DataFrame, columns: dict[tuple[str, str], Column]) -> Entry:
+def _entry(
+    model: str, setting: str, rows: pd.DataFrame, scored: pd.DataFrame, columns: dict[tuple[str, str], Column]
+) -> Entry:
     scores = {
         columns[task, metric]: Score(mean, half, int(n) if n == n else 1)
         for task, metric, mean, half, n in zip(
@@ -153,12 +199,14 @@ def _entry(title: str, rows: pd.DataFrame, scored: pd.DataFrame, columns: dict[t
     reasons = [reason for reason in rows["reason"] if reason]
     failed = bool((rows["status"] == "failed").any())
     return Entry(
-        title=title,
+        title=entry_title(model, setting),
         is_baseline=bool(rows["is_baseline"].any()),
         seconds=float(rows["seconds"].max()),
         peak_bytes=float(rows["peak_bytes"].max()),
         reason=reasons[0] if reasons else ("it failed; see its log.txt" if failed else ""),
         scores=scores,
+        is_ceiling=model in CEILINGS,
+        failed=failed and not scores,
     )
 
 

@@ -51,17 +51,22 @@ class Arm:
         return self.entry.options(**self.changes)
 
 
-def with_baselines(arms: list[Arm]) -> list[Arm]:
+def with_baselines(arms: list[Arm], *, real_valued: bool = False) -> list[Arm]:
     """The arms, preceded by the baselines that are not among them: no model stands alone.
 
     A baseline is added where it can do what one of the arms is scored by: encoders meet PCA, classifiers a logistic
     regression. With `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its
-    options make it.
+    options make it. For `real_valued` data (negative values, or gaps) they are told to take no logarithms.
     """
     there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
     scored = {ability for arm in arms for ability in arm.entry.abilities} & SCORED
     baselines = [name for name, entry in MODELS.items() if entry.model.is_baseline and scored & {*entry.abilities}]
-    return [Arm(name) for name in baselines if name not in there] + arms
+    return [_baseline(name, real_valued=real_valued) for name in baselines if name not in there] + arms
+
+
+def _baseline(name: str, *, real_valued: bool) -> Arm:
+    takes_logarithms = "transform" in MODELS[name].options_type.model_fields
+    return Arm(name, {"transform": "none"} if real_valued and takes_logarithms else {})
 
 
 def _parsed(setting: str) -> tuple[str, Any]:

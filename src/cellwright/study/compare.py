@@ -21,10 +21,12 @@ import tomli_w
 from pydantic import Field
 
 from cellwright.core.options import Options
+from cellwright.core.support import Support
+from cellwright.data.check import check_values
 from cellwright.data.fingerprint import fingerprint
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import CellwrightError, OptionError, RunError
+from cellwright.errors import CellwrightError, OptionError, RunError, UnsuitableValues
 from cellwright.models import build_with
 from cellwright.models.model import Model
 from cellwright.run import Run, replacing, why_not_written
@@ -96,16 +98,18 @@ def compare(
     what concerns all models alike (data, keys); what concerns one model is a row with the status `failed` and the
     reason.
     """
-    arms = with_baselines([Arm.parse(text) for text in options.models])
-    _refuse_repeated(arms)
+    asked = [Arm.parse(text) for text in options.models]
+    _refuse_repeated(asked)
+    _refuse_unscored(asked, options)
     fit_options = fit_options.model_copy(update={"validation": options.validation})
     splits = {"validation": options.validation, "test": options.test, "folds": options.folds}
 
     def cells(seed: int) -> Prepared:
         return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
 
-    study = Study(Path(out), name or _name_of(data), arms, fit_options, cells, {"command": command, "open": dict(keys)})
     prepared = cells(0)  # before the plan is written: a key that is not there must not become a study's
+    arms = with_baselines(asked, real_valued=_is_real_valued(prepared))
+    study = Study(Path(out), name or _name_of(data), arms, fit_options, cells, {"command": command, "open": dict(keys)})
     _write_plan(study, {"compare": options, "open": keys, "fit": fit_options, "preprocess": preprocessing})
     outcomes: list[Outcome] = []
     for seed in range(options.seeds):
@@ -152,12 +156,17 @@ def run_folder(study: Study, arm: Arm, seed: int, cells: Prepared) -> Path:
 
 def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """`leaderboard.csv` from the outcomes so far; an arm that failed, or that has no score, is a row without one."""
-    scores = {outcome: _scores(study, outcome) for outcome in outcomes if not outcome.reason}
-    scored = [table for table in scores.values() if len(table)]
-    board = summarise(pd.concat(scored, ignore_index=True)) if scored else pd.DataFrame(columns=LEADERBOARD_COLUMNS)
-    others = [_without_score(study, outcome) for outcome in outcomes if not len(scores.get(outcome, ()))]
-    unscored = pd.DataFrame(others, columns=LEADERBOARD_COLUMNS).drop_duplicates(["model", "setting", "reason"])
-    board = pd.concat([board, unscored], ignore_index=True) if len(unscored) else board
+    tables, unscored = [], []
+    for outcome in outcomes:
+        table = pd.DataFrame() if outcome.reason else _scores(study, outcome)
+        if len(table):
+            tables.append(table)
+        else:
+            unscored.append(_without_score(study, outcome))
+    board = summarise(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame(columns=LEADERBOARD_COLUMNS)
+    if unscored:
+        rows = pd.DataFrame(unscored, columns=LEADERBOARD_COLUMNS).drop_duplicates(["model", "setting", "reason"])
+        board = pd.concat([board, rows], ignore_index=True)
     with replacing(study.folder / "leaderboard.csv") as path:
         board.to_csv(path, index=False)
     return board
@@ -169,6 +178,25 @@ def _refuse_repeated(arms: Sequence[Arm]) -> None:
         if any(other.model == arm.model and other.options() == arm.options() for other in arms[:index]):
             name = f"{arm.model} ({arm.setting})" if arm.setting else arm.model
             raise OptionError(f"models of CompareOptions must be different; {name} is there twice.")
+
+
+def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
+    """What a classifier says of the cells that it learnt from tells nothing of others."""
+    classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
+    if classifiers and not options.test and options.folds is None:
+        raise OptionError(
+            f"test of CompareOptions must be above 0 to score {classifiers[0]}, which is a classifier; it is 0. "
+            "Give a share, or folds."
+        )
+
+
+def _is_real_valued(cells: Prepared) -> bool:
+    """Whether there are values that have no logarithm: negative ones, or gaps in sequences."""
+    try:
+        check_values(cells.source, Support.non_negative, wanted_by="a logarithm")
+    except UnsuitableValues:
+        return True
+    return False
 
 
 def _fitted(study: Study, arm: Arm, seed: int, cells: Prepared, run: Run) -> Model:

@@ -96,7 +96,8 @@ def score_generation(model: Model, data: Any, rows: np.ndarray, *, held_out: boo
         scale = common_scale(source, rows)
         real = over_cells(lambda cells: transforms.apply(scale, cells.x).dense(), source, rows)
         label = source.annotation.label[rows]
-        made = SparseRows.of(_drawn(maker, label, np.full(len(rows), -1), seed))
+        # in one block: what hands out training cells would repeat some in the next, and copies are easy to recognise
+        made = SparseRows.of(_drawn(maker, label, np.full(len(rows), -1), seed, block_rows=AT_MOST_CELLS))
         generated = transforms.apply(scale, made).dense().numpy()
         for name in SCORES:
             table += _scored(name, label_names(source, rows), real, generated)
@@ -113,13 +114,15 @@ def _scored(name: str, labels: pd.Series | None, real: np.ndarray, generated: np
 
 
 @torch.no_grad()
-def _drawn(model: Generates, label: np.ndarray, batch: np.ndarray, seed: int) -> sparse.csr_matrix:
+def _drawn(
+    model: Generates, label: np.ndarray, batch: np.ndarray, seed: int, block_rows: int = BLOCK_ROWS
+) -> sparse.csr_matrix:
     """Cells of these labels and batches; memory is that of a dense block and of the sparse result."""
     device = model.label_counts.device
     generator = torch.Generator(device).manual_seed(seed)
     blocks = []
-    for start in range(0, len(label), BLOCK_ROWS):
-        codes = (torch.from_numpy(part[start : start + BLOCK_ROWS].astype(np.int64)) for part in (label, batch))
+    for start in range(0, len(label), block_rows):
+        codes = (torch.from_numpy(part[start : start + block_rows].astype(np.int64)) for part in (label, batch))
         wanted = Wanted(*(part.to(device) for part in codes))
         blocks.append(sparse.csr_matrix(model.generate(wanted, generator).cpu().numpy().astype(np.float32)))
     return sparse.vstack(blocks, format="csr")

@@ -42,6 +42,22 @@ def test_the_epoch_whose_weights_were_kept_is_told():
     assert overfitting(run(best_epoch=1), history(20.0, 10.0, 12.0)).endswith("and the weights of epoch 1 were kept.")
 
 
+def test_only_the_last_stage_is_judged_for_each_has_a_loss_of_its_own():
+    first = history(600.0, 500.0)
+    rows = {"epoch": [2, 2, 3, 3], "split": "validation", "term": ["total", "noise"] * 2, "value": [2.0, 2.0, 1.0, 1.0]}
+    said = overfitting(run(), pd.concat([first, pd.DataFrame(rows)], ignore_index=True))
+    assert (
+        said == "vae: the validation loss was lowest in epoch 3 (1.00), the last one; longer training may still help."
+    )
+
+
+def test_a_fit_that_the_cap_ended_and_one_that_watches_nothing_say_so():
+    said = overfitting(run(endings=["cap"]), history(20.0, 15.0, 10.0))
+    assert said.endswith("longer training may still help. Training was stopped by the cap on epochs.")
+    said = overfitting(run(endings=["budget"]), history(1.0, 3.0, 2.0))
+    assert said == "vae: trained for all its epochs, for none of its losses tells when to stop."
+
+
 def test_the_total_is_the_first_term():
     table = pd.DataFrame({"term": ["kl", "reconstruction", "total", "kl"]})
     assert terms(table) == ["total", "kl", "reconstruction"]

@@ -1,16 +1,24 @@
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 
 from cellwright.report.contents import read_contents
-from cellwright.report.sections.leaderboard import context, verdict
+from cellwright.report.page import _environment, render_section
+from cellwright.report.sections.leaderboard import SECTION, context, verdict
 from cellwright.report.standing import Column, Entry, Score, Standing
+from cellwright.run import Run
 
 ARI = Column("cluster", "ari", "higher")
 
 
 def entry(title, mean, half=0.0, *, baseline=False, seconds=1.0, n_seeds=3):
     return Entry(title, baseline, seconds, math.nan, "", {ARI: Score(mean, half, n_seeds)})
+
+
+def views_of(study, group="Embedding"):
+    return context(read_contents(study))["blocks"]["pbmc"][group]
 
 
 def said(*entries, held_out=False):
@@ -69,7 +77,7 @@ def test_one_model_is_told_without_a_comparison():
 
 
 def test_the_table_marks_the_best_and_the_tied_of_every_column(study):
-    view = context(read_contents(study))["blocks"]["pbmc"][0]
+    view = views_of(study)[0]
     for i in range(len(view["columns"])):
         cells = [row["cells"][i] for row in view["rows"] if not row["failed"]]
         assert sum(cell["best"] for cell in cells) == 1
@@ -77,7 +85,7 @@ def test_the_table_marks_the_best_and_the_tied_of_every_column(study):
 
 
 def test_the_best_of_a_column_has_the_best_value_in_its_direction(study):
-    view = context(read_contents(study))["blocks"]["pbmc"][0]
+    view = views_of(study)[0]
     for i, column in enumerate(view["columns"]):
         cells = [row["cells"][i] for row in view["rows"] if not row["failed"]]
         best = next(cell["value"] for cell in cells if cell["best"])
@@ -85,7 +93,7 @@ def test_the_best_of_a_column_has_the_best_value_in_its_direction(study):
 
 
 def test_the_strip_spans_the_column(study):
-    view = context(read_contents(study))["blocks"]["pbmc"][0]
+    view = views_of(study)[0]
     for i in range(len(view["columns"])):
         bars = [row["cells"][i]["bar"] for row in view["rows"] if not row["failed"]]
         assert min(bar["left"] for bar in bars) == 0
@@ -94,6 +102,33 @@ def test_the_strip_spans_the_column(study):
 
 
 def test_a_failed_model_is_a_row_that_says_why(study):
-    row = context(read_contents(study))["blocks"]["pbmc"][0]["rows"][-1]
+    row = views_of(study)[0]["rows"][-1]
     assert (row["title"], row["failed"]) == ("gan", True)
     assert row["reason"] == "the loss of the critic was not finite in step 412"
+
+
+def test_tasks_that_ask_for_another_ability_stand_in_a_table_of_their_own(study):
+    blocks = context(read_contents(study))["blocks"]["pbmc"]
+    assert list(blocks) == ["Embedding", "Impute"]
+    assert {column.task for column in blocks["Embedding"][0]["columns"]} == {"cluster", "reduce"}
+    assert [column.task for column in blocks["Impute"][0]["columns"]] == ["impute"]
+    assert "gan" not in [row["title"] for row in blocks["Impute"][0]["rows"]]
+
+
+def test_a_ceiling_is_no_competitor_but_in_the_table():
+    board = [("real_cells", 0.99), ("gan", 0.8), ("nb_by_label", 0.7)]
+    entries = [
+        Entry(title, title != "gan", 1.0, math.nan, "", {ARI: Score(mean, 0.01, 3)}, is_ceiling=title == "real_cells")
+        for title, mean in board
+    ]
+    standing = Standing("d", False, [ARI], entries)
+    assert [entry.title for entry in standing.ranked(ARI)] == ["gan", "nb_by_label"]
+    assert verdict(standing)[0].startswith("gan has the best")
+
+
+def test_a_model_that_the_cap_on_epochs_stopped_says_so(study, study_builder, tmp_path):
+    copy = Path(shutil.copytree(study, tmp_path / "study"))
+    Run(study_builder["run_folder"](copy, "vae", 1)).note("endings", ["patience", "cap"])
+    Run(study_builder["run_folder"](copy, "ae", 1)).note("endings", ["patience"])
+    assert [row["title"] for row in views_of(copy)[0]["rows"] if row["cut_short"]] == ["vae"]
+    assert "stopped by the cap" in render_section("leaderboard", SECTION, read_contents(copy), _environment())

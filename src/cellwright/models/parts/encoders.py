@@ -8,10 +8,12 @@ from cellwright.errors import OptionError, did_you_mean
 from cellwright.models.parts.cell_encoder import MLPEncoder
 from cellwright.models.parts.encoder import EncoderOptions
 from cellwright.models.parts.graph_encoder import GraphEncoder
+from cellwright.models.parts.token_encoder import TokenEncoder
 
 ENCODERS: dict[str, type[EncoderOptions]] = {
     "mlp": MLPEncoder,
     "graph": GraphEncoder,
+    "tokens": TokenEncoder,
 }
 
 

@@ -78,10 +78,7 @@ class Nodes:
 
     def beside(self, other: "Nodes") -> "Nodes":
         """These and after them the others."""
-        return Nodes(
-            torch.cat([self.features, other.features]),
-            torch.cat([self.neighbours, other.neighbours]),
-        )
+        return Nodes(torch.cat([self.features, other.features]), torch.cat([self.neighbours, other.neighbours]))
 
 
 class NeighbourEncoder(Encoder):
@@ -144,9 +141,12 @@ class NeighbourEncoder(Encoder):
         """The cells with the features of `inputs` and the neighbours of the minibatch's own values, or places."""
         if self.options.graph == "space":
             index, _ = self._beside(minibatch.coordinates, minibatch.batch)
-        else:
-            index, _ = self._alike(self._project(self.inputs(minibatch)))
-        return Nodes(self._project(inputs), index)
+            return Nodes(self._project(inputs), index)
+        whole = self.inputs(minibatch)
+        features = self._project(whole)
+        index, _ = self._alike(features)
+        # the projection is the dearest part of a step after the decoder
+        return Nodes(features if torch.equal(inputs.values, whole.values) else self._project(inputs), index)
 
     def kept(self, which: Int[Tensor, " n_nodes"]) -> Nodes:
         """References as nodes, by position."""

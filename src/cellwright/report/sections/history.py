@@ -55,12 +55,27 @@ def terms(table: pd.DataFrame) -> list[str]:
     return sorted(found, key=lambda term: (term not in _TOTALS, found.index(term)))
 
 
+def last_stage(table: pd.DataFrame) -> pd.DataFrame:
+    """The epochs of the last stage of training: a stage has its own terms, so where these change another begins."""
+    named = table.groupby("epoch")["term"].agg(frozenset).sort_index()
+    begins = named.index[named != named.shift()]
+    return table[table["epoch"] >= begins[-1]]
+
+
 def overfitting(run: StoredRun, table: pd.DataFrame) -> str:
-    """Whether the validation loss rose again after its minimum, in numbers."""
+    """Whether the validation loss rose again after its minimum, in numbers, and whether training was cut short."""
+    said = _overfitting(run, last_stage(table))
+    return f"{said} Training was stopped by the cap on epochs." if run.was_cut_short else said
+
+
+def _overfitting(run: StoredRun, table: pd.DataFrame) -> str:
     total = table[table["term"] == terms(table)[0]]
     curve = total[total["split"] == "validation"].sort_values("epoch")
     if len(curve) < 2:
         return f"{short(run.title)}: no validation curve, so overfitting cannot be seen."
+    endings = run.record.notes.get("endings")
+    if isinstance(endings, list) and endings[-1:] == ["budget"]:
+        return f"{short(run.title)}: trained for all its epochs, for none of its losses tells when to stop."
     values, epochs = curve["value"].to_numpy(), curve["epoch"].to_numpy(int)
     first, last, lowest, at, end = values[0], values[-1], values.min(), epochs[values.argmin()], epochs[-1]
     said = f"{short(run.title)}: the validation loss was lowest in epoch {at} ({number(lowest, 2)})"

@@ -1,6 +1,7 @@
 """Leaderboard: a row per model, a column per metric, and in a few sentences what follows from them.
 
-Contents.leaderboard -standings-> a table per data set, on all cells and on held-out cells -> sentences on top
+Contents.leaderboard -standings-> a table per data set and group of tasks, on all and on held-out cells -> sentences on
+top
 """
 
 import math
@@ -12,12 +13,15 @@ from cellwright.report.text import MISSING, counted, duration, listed, number, s
 
 
 def context(contents: Contents) -> Context | None:
-    """One block per data set; a block has a view for all cells and one for held-out cells, where both were scored."""
-    blocks: dict[str, list[Context]] = {}
+    """A block per data set, in it one per group of tasks.
+
+    Each has a view for all cells and one for held-out cells, where both were scored.
+    """
+    blocks: dict[str, dict[str, list[Context]]] = {}
     if not contents.is_study and contents.leaderboard["mean"].isna().all():
         return None  # a run that nobody has scored yet
     for standing in standings(contents.leaderboard):
-        blocks.setdefault(standing.data, []).append(_view(standing))
+        blocks.setdefault(standing.data, {}).setdefault(standing.group, []).append(_view(standing, contents))
     return {"blocks": blocks, "name_data": len(blocks) > 1} if blocks else None
 
 
@@ -30,6 +34,8 @@ def verdict(standing: Standing) -> list[str]:
     if main is None:
         return ["No model has a score yet."]
     ranked = standing.ranked(main)
+    if not ranked:
+        return ["No model is scored here but those that hand out real cells."]
     if len(ranked) == 1:
         return [f"{_title(ranked[0])} reaches {_score(ranked[0], main)} in {_measure(standing, main)}."]
     equals = [ranked[0], *standing.tied(main)]
@@ -103,21 +109,25 @@ def _title(entry: Entry) -> str:
     return short(entry.title)
 
 
-def _view(standing: Standing) -> Context:
+def _view(standing: Standing, contents: Contents) -> Context:
+    cut_short = {run.title for run in contents.runs if run.data == standing.data and run.was_cut_short}
     return {
         "title": "Held-out cells" if standing.held_out else "All cells",
         "verdict": verdict(standing),
         "columns": standing.columns,
         "main": standing.main,
-        "rows": [_row(standing, entry) for entry in standing.entries],
+        "rows": [_row(standing, entry, cut_short=entry.title in cut_short) for entry in standing.entries],
     }
 
 
-def _row(standing: Standing, entry: Entry) -> Context:
+def _row(standing: Standing, entry: Entry, *, cut_short: bool) -> Context:
     return {
         "title": _title(entry),
-        "is_baseline": entry.is_baseline,
-        "failed": not entry.scores,
+        "is_baseline": entry.is_baseline and not entry.is_ceiling,
+        "is_ceiling": entry.is_ceiling,
+        "cut_short": cut_short,
+        "unscored": not entry.scores,
+        "failed": entry.failed,
         "reason": short(entry.reason, 400),
         "cells": [_cell(standing, column, entry) for column in standing.columns],
         "time": duration(entry.seconds),
@@ -131,13 +141,14 @@ def _cell(standing: Standing, column: Column, entry: Entry) -> Context:
     if column not in entry.scores:
         return {"text": MISSING, "value": math.nan}
     score = entry.scores[column]
-    several = len(standing.ranked(column)) > 1
+    ranked = standing.ranked(column)
+    several = len(ranked) > 1
     return {
         "text": number(score.mean),
         "value": score.mean,
         "spread": spread(score.half_width).strip(),
         "seeds": counted(score.n_seeds, "seed"),
-        "best": several and entry is standing.ranked(column)[0],
+        "best": several and entry is ranked[0],
         "tied": several and entry in standing.tied(column),
         "bar": _bar(standing, column, entry),
     }
@@ -145,7 +156,8 @@ def _cell(standing: Standing, column: Column, entry: Entry) -> Context:
 
 def _bar(standing: Standing, column: Column, entry: Entry) -> Context | None:
     """Where the mean and its interval lie between the lowest and the highest of the column, in per cent."""
-    ends = [end for other in standing.ranked(column) for end in _interval(other, column)]
+    scored = [other for other in standing.entries if column in other.scores]
+    ends = [end for other in scored for end in _interval(other, column)]
     low, span = min(ends), max(ends) - min(ends)
     if not math.isfinite(span) or span == 0:
         return None
