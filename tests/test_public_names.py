@@ -61,6 +61,7 @@ PUBLIC = [
     "preprocess",
     "PreprocessOptions",
     "random_split",
+    "ranked",
     "reduce",
     "report",
     "Run",
@@ -69,6 +70,12 @@ PUBLIC = [
     "Schema",
     "SchemaMismatch",
     "score",
+    "SequenceAutoencoder",
+    "SequenceAutoencoderOptions",
+    "SequenceClassifier",
+    "SequenceClassifierOptions",
+    "SequenceForecaster",
+    "SequenceForecasterOptions",
     "Sequential",
     "Shuffled",
     "simulate",
@@ -80,6 +87,7 @@ PUBLIC = [
     "VAE",
     "VAEOptions",
     "Weighted",
+    "windows",
     "ZINB",
 ]
 HEAVY = ["torch", "scanpy", "anndata", "lightning_fabric", "pandas", "sklearn"]

@@ -25,6 +25,7 @@ def test_a_model_can_do_a_task_exactly_if_it_has_the_ability_that_the_task_needs
         for task in ("reduce", "reconstruct"):
             assert (said[task] == "yes") == (TASKS[task].ability in MODELS[line[0]].abilities)
         assert (said["baseline"] == "yes") == MODELS[line[0]].model.is_baseline
+        assert {*said["needs"].split(",")} - {"-"} == MODELS[line[0]].model.needs
 
 
 def test_models_is_what_is_listed_without_a_word(cellwright):

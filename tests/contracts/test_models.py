@@ -40,6 +40,7 @@ SHORT = FitOptions(max_epochs=3, validation=0.2, batch_size=64)
 # for every option a value that is not its default; a new option without a line here fails the test below
 OTHER_VALUES = {
     "activation": "gelu",
+    "batch_weight": 0.0,
     "beta": 3.0,
     "cell": "tanh",
     "cell_weight": 0.0,
@@ -47,6 +48,8 @@ OTHER_VALUES = {
     "convolution": "gat",
     "corruption": "noise",
     "corruption_strength": 0.6,
+    "critic_learning_rate": 0.02,
+    "critic_steps": 3,
     "denoiser_weight_decay": 0.5,
     "dropout": 0.5,
     "edge_weight": 0.0,
@@ -72,11 +75,14 @@ OTHER_VALUES = {
     "n_latent": 3,
     "n_layers": 2,
     "n_neighbors": 3,
+    "n_noise": 3,
     "n_sampled": 1,
     "n_steps": 4,
     "normalisation": "layer",
+    "output": "values",
     "penalty": 100.0,
     "prediction": "epsilon",
+    "prior_weight": 0.0,
     "scale": False,
     "temperature": 5.0,
     "transform": "none",
@@ -86,11 +92,9 @@ OTHER_VALUES = {
 # where that value is the preset's
 OTHER_VALUES_OF = {
     ("pca_unscaled", "scale"): True,
-    ("logistic", "scale"): True,
-    ("logistic_balanced", "scale"): True,
     ("logistic_balanced", "class_weight"): "none",
-    ("knn", "scale"): True,
     ("vgae", "variational"): False,
+    ("gan", "n_layers"): 1,
     ("rnn", "cell"): "gru",
     **{(name, "n_layers"): 1 for name in ("rnn", "gru", "lstm", "forecaster", "sequence_ae")},
 }

@@ -49,12 +49,14 @@ def test_a_frame_is_as_good_as_an_array(kind):
 
 @pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "h5mu"])
 def test_a_mudata_has_places_of_its_own_and_of_each_modality(tmp_path, on_disk):
+    protein = cells(PLACES[::-1])
+    protein.var_names = list("uvwxyz")
     with mudata.set_options(pull_on_update=False):
-        data = mudata.MuData({"rna": cells(), "protein": cells(PLACES[::-1])})
-    data.obsm["spatial"] = PLACES
-    if on_disk:
-        data.write_h5mu(tmp_path / "cells.h5mu")
-        data = tmp_path / "cells.h5mu"
+        data = mudata.MuData({"rna": cells(), "protein": protein})
+        data.obsm["spatial"] = PLACES
+        if on_disk:
+            data.write_h5mu(tmp_path / "cells.h5mu")
+            data = tmp_path / "cells.h5mu"
     check(open_data(data, coordinates_key="spatial"))
     check(open_data(data, coordinates_key="spatial", modality="rna"))
     other = open_data(data, coordinates_key="spatial", modality="protein")

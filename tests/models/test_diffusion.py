@@ -129,9 +129,7 @@ def test_guidance_goes_from_unlabelled_over_labelled_in_a_straight_line(data, mi
 @pytest.mark.parametrize("guidance", [0.0, 1.0, 2.0])
 def test_a_cell_without_a_label_is_generated_the_same_with_any_guidance(data, minibatch, guidance):
     cells = replace(minibatch, label=torch.full((200,), -1))
-    latents = [
-        untrained(data, guidance=g).sample_latent(cells, cells.library, seeded()) for g in (guidance, 1.0)
-    ]
+    latents = [untrained(data, guidance=g).sample_latent(cells, cells.library, seeded()) for g in (guidance, 1.0)]
     torch.testing.assert_close(*latents)
 
 

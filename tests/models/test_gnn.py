@@ -116,6 +116,7 @@ def test_attention_is_about_the_neighbours_of_each_cell(data, minibatch):
     assert attention.weights.shape == attention.neighbours.shape == (32, 7)
     torch.testing.assert_close(attention.weights.sum(dim=1), torch.ones(32))
     assert attention.label.shape == attention.batch.shape == (100,)
+    assert attention.itself.tolist() == list(range(32))
     nodes = model.encoder.nodes(model.encoder.inputs(minibatch), minibatch)
     assert torch.equal(attention.neighbours, nodes.neighbours)
 

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from cellwright.nn import nearest as module
-from cellwright.nn.nearest import nearest
+from cellwright.nn.nearest import nearest, position_among
 
 
 def draw(n_obs, n_dims, seed=0):
@@ -59,3 +59,13 @@ def test_the_answer_does_not_depend_on_the_blocks(monkeypatch):
     monkeypatch.setattr(module, "BLOCK_ENTRIES", 1000)
     for first, second in zip(whole, nearest(queries, references, 7), strict=True):
         assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("n_dims", [2, 30])
+def test_the_position_of_a_reference_is_found_and_of_others_there_is_none(n_dims, monkeypatch):
+    references = draw(50, n_dims)
+    queries = torch.cat([references[[7, 3, 49]], draw(4, n_dims, seed=2)])
+    for entries in (module.BLOCK_ENTRIES, 120):
+        monkeypatch.setattr(module, "BLOCK_ENTRIES", entries)
+        assert position_among(queries, references, same=1e-4).tolist() == [7, 3, 49, -1, -1, -1, -1]
+    assert position_among(queries, references[:0]).tolist() == [-1] * 7

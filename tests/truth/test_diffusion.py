@@ -71,9 +71,7 @@ def test_without_the_label_it_recovers_the_proportions_of_the_mixture(fitted, ju
     np.testing.assert_allclose(found, judged(judge, held_out), atol=0.05)
 
 
-def test_guidance_moves_the_proportions_from_the_mixture_to_the_label_and_sharpens_it(
-    fitted, judge, planted, held_out
-):
+def test_guidance_moves_the_proportions_from_the_mixture_to_the_label_and_sharpens_it(fitted, judge, planted, held_out):
     real = judged(judge, held_out[planted.label[3000:] == 2])[2]
     none, full, more = (judged(judge, generated(fitted, label=2, guidance=g))[2] for g in (0.0, 1.0, 2.0))
     assert none < 0.3
@@ -108,9 +106,7 @@ def test_imputation_beats_the_gene_mean_on_hidden_molecules(fitted, planted, hel
     shown = rng.binomial(held_out.astype(np.int64), 0.9).astype(np.float32)
     hidden = held_out - shown
     source = open_data(planted.adata[3000:].copy(), schema=fitted.schema)
-    minibatch = replace(
-        next(iter(in_order(source))), views={"X": SparseRows.of(sparse.csr_matrix(shown))}
-    )
+    minibatch = replace(next(iter(in_order(source))), views={"X": SparseRows.of(sparse.csr_matrix(shown))})
     imputed = fitted.impute(minibatch, torch.Generator().manual_seed(0)).numpy()
     train = planted.adata[:3000].X.toarray()
     gene_mean = shown.sum(axis=1, keepdims=True) * train.sum(axis=0) / train.sum()

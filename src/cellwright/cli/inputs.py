@@ -11,7 +11,11 @@ from pathlib import Path
 from anndata import AnnData
 
 from cellwright.data.catalogue import CATALOGUE, find, load
+from cellwright.data.open import open_data
+from cellwright.data.prepare import OpenOptions
+from cellwright.data.source import StoredSource
 from cellwright.errors import CellwrightError, DataFileError, RunError, did_you_mean
+from cellwright.models.model import Model
 from cellwright.run import Run, why_not_written
 
 # a disk, or a limit on files, that is full
@@ -47,6 +51,27 @@ def data_named(text: str) -> AnnData | Path:
 def study_name_of(text: str) -> str | None:
     """What tables call the cells that `data_named` reads: None, for its file's name, where it is a file."""
     return None if Path(text).expanduser().exists() else text
+
+
+def new_cells_for(run: Run, model: Model, data: str, out: Path, keys: OpenOptions) -> StoredSource:
+    """New cells with the features of a run's model; keys and layer that are not given are the run's.
+
+    Raises `RunError` where `out`, which is to be written, is the file of the cells.
+    """
+    cells = data_named(data)
+    if isinstance(cells, Path) and out.exists() and out.samefile(cells):
+        raise RunError(f"--out must be another file than --data, which stays as it is; both are {out}.")
+    if keys.layer is None:
+        keys = keys.model_copy(update={"layer": run.record.notes.get("open", {}).get("layer")})
+    return open_data(cells, schema=model.schema, **dict(keys))
+
+
+def filled_features(source: StoredSource) -> str:
+    """What to say of the features that new cells lack; empty where they have all."""
+    if not (missing := len(source.filled_features)):
+        return ""
+    taken = "zero" if source.schema.steps is None else "not measured"
+    return f", {missing:,} of {source.schema.n_vars:,} features missing and taken as {taken}"
 
 
 @contextmanager

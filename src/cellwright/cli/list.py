@@ -23,15 +23,16 @@ def run(what: Annotated[What, Parameter(help="which table")] = "models") -> None
 
 
 def models() -> Table:
-    """Models by the tasks that they can do."""
+    """Models by the tasks that they can do, and what they need of the data beside values."""
     from cellwright.models import MODELS
 
     asked = {name: task.ability for name, task in TASKS.items() if task.ability}
     rows = []
     for name, entry in MODELS.items():
         able = ["yes" if ability in entry.abilities else "-" for ability in asked.values()]
-        rows.append([name, *able, "yes" if entry.model.is_baseline else "-", entry.summary])
-    return table_of(["model", *asked, "baseline", "what it is"], rows)
+        needs = ",".join(sorted(entry.model.needs)) or "-"
+        rows.append([name, *able, "yes" if entry.model.is_baseline else "-", needs, entry.summary])
+    return table_of(["model", *asked, "baseline", "needs", "what it is"], rows)
 
 
 def likelihoods() -> Table:

@@ -7,12 +7,10 @@ from cyclopts import App, Parameter
 
 from cellwright.cli.cells import write_cells
 from cellwright.cli.flags import Flags, with_flags
-from cellwright.cli.inputs import data_named, logging_failures
+from cellwright.cli.inputs import filled_features, logging_failures, new_cells_for
 from cellwright.cli.show import show
 from cellwright.data.check import check_values
-from cellwright.data.open import open_data
 from cellwright.data.prepare import OpenOptions
-from cellwright.errors import RunError
 from cellwright.keys import latent_key
 from cellwright.run import Run
 from cellwright.tasks.embed import embed
@@ -34,20 +32,13 @@ def run(
     name = Run(run).record.model
     with logging_failures(run):
         model = load_run(run)
-        cells = data_named(data)
-        if isinstance(cells, Path) and out.exists() and out.samefile(cells):
-            raise RunError(f"--out must be another file than --data, which stays as it is; both are {out}.")
-        if keys.layer is None:
-            keys = keys.model_copy(update={"layer": Run(run).record.notes.get("open", {}).get("layer")})
-        source = open_data(cells, schema=model.schema, **dict(keys))
+        source = new_cells_for(Run(run), model, data, out, keys)
         check_values(source, model.support, wanted_by=name)
         adata = reduce(model, source)
         if umap:
             embed(adata, use_rep=latent_key(name))
         write_cells(adata, out)
-    missing = len(source.filled_features)
-    filled = f", {missing:,} of {model.schema.n_vars:,} features missing and taken as zero" if missing else ""
-    show(f"{name}: {adata.n_obs:,} cells{filled} -> {out}")
+    show(f"{name}: {adata.n_obs:,} cells{filled_features(source)} -> {out}")
 
 
 app.default(with_flags(run, keys=Flags(OpenOptions, group="Data")))

@@ -100,6 +100,7 @@ class Attention:
     weights: Float[Tensor, "n_obs n_neighbors"]  # rows sum to one; zero where a cell has fewer neighbours
     label: Int[Tensor, " n_references"]  # of each reference cell, -1 where unknown
     batch: Int[Tensor, " n_references"]
+    itself: Int[Tensor, " n_obs"]  # position of the cell among the references, -1 if it is none of them
 
 
 class Attends(ABC):

@@ -42,7 +42,7 @@ def gradient_penalty(
 
 
 def tell_apart(of_first: Float[Tensor, " n_obs"], of_second: Float[Tensor, " n_obs"]) -> Float[Tensor, " n_obs"]:
-    """-log p(first | its point) - log p(second | its point), with log odds of "first" as scores; 2 log 2 by guessing."""
+    """-log p(first | its point) - log p(second | its point); scores are log odds of "first"; 2 log 2 by guessing."""
     return functional.softplus(-of_first) + functional.softplus(of_second)
 
 

@@ -7,9 +7,11 @@ from cellwright.core.abilities import abilities_of
 from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.errors import OptionError, did_you_mean
+from cellwright.models.adversarial import AdversarialAutoencoder, AdversarialAutoencoderOptions
 from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
 from cellwright.models.contrastive import Contrastive, ContrastiveOptions
 from cellwright.models.diffusion import Diffusion, DiffusionOptions
+from cellwright.models.gan import GAN, GANOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
@@ -80,6 +82,12 @@ MODELS: dict[str, Entry] = {
         Autoencoder, AutoencoderOptions, "autoencoder without hidden layers: spans PCA's subspace", _LINEAR
     ),
     "vae": Entry(VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder"),
+    "aae": Entry(
+        AdversarialAutoencoder,
+        AdversarialAutoencoderOptions,
+        "adversarial autoencoder: critics make the latent normal and free of the batch",
+    ),
+    "gan": Entry(GAN, GANOptions, "generates cells of a label and batch; Wasserstein GAN with gradient penalty"),
     "diffusion": Entry(Diffusion, DiffusionOptions, "denoising diffusion on the latent of a VAE; generates and imputes"),
     "gae": Entry(
         GraphAutoencoder, GraphAutoencoderOptions, "graph autoencoder: a cell together with its nearest training cells"

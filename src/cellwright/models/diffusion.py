@@ -192,9 +192,7 @@ class Diffusion(Model, Generates, Imputes):
         return torch.zeros_like(library) if self.support is Support.real else torch.log1p(library)
 
     def stages(self) -> list[list[Objective]]:
-        adam = AdamOptions(
-            learning_rate=self.options.learning_rate, weight_decay=self.options.denoiser_weight_decay
-        )
+        adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.denoiser_weight_decay)
         denoising = Objective("denoising", self.denoising_error, trains=self.denoiser, optimiser=adam)
         return [*self._stages_of_vae(), *self._stages_of_width(), [denoising]]
 

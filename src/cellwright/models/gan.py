@@ -10,13 +10,14 @@ scores of real and generated cells and a penalty on its slope; the generator's i
 
 The generator gives rates, and the critic is shown counts drawn with them: log-normalised counts lie on a lattice of
 their own for each library, which a critic sees at once in cells whose values are continuous (a classifier told 99 % of
-those from real ones). The gradient passes the draw as `nn/poisson_draw.py` says. It starts from the means of the labels,
-that is, from independent features, and learns what goes together, by noise that the features share.
-Differs from [Marouf20], which generates continuous values scaled to a library, and from [Gulrajani17] in the steps of
+those from real ones). The gradient passes the draw as `nn/poisson_draw.py` says. The generator starts from the means of
+the labels, that is, from independent features, and learns what goes together through the noise that they share. The
+critic learns faster [Heusel17], because the generator would run away from the means while it still knows nothing.
+Differs from [Marouf20], which generates continuous values scaled to a library, and from [Gulrajani17] in fewer steps of
 the critic for one of the generator.
 
-References: [Goodfellow14]; [Gulrajani17] Wasserstein GAN with gradient penalty; [Mirza14] conditional; [Marouf20] cells;
-[Kingma15] Adam.
+References: [Goodfellow14] GAN; [Gulrajani17] gradient penalty; [Mirza14] conditional; [Marouf20] of cells; [Heusel17]
+two rates; [Kingma15] Adam.
 """
 
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class GAN(Model, Generates):
     reads = frozenset({"views", "label", "batch", "covariates"})
     validates_on = None  # the losses of adversaries say who is ahead, not how good the cells are
     usual_epochs = 100
-    citations = ("Goodfellow14", "Gulrajani17", "Mirza14", "Marouf20", "Kingma15")
+    citations = ("Goodfellow14", "Gulrajani17", "Mirza14", "Marouf20", "Heusel17", "Kingma15")
     mean: Tensor
     log_library_mean: Tensor
     log_library_sd: Tensor

@@ -114,7 +114,7 @@ class GraphAutoencoder(Model, Encodes, Decodes, Attends):
 
     def attend(self, minibatch: Minibatch) -> Attention:
         """The weights of the last convolution. Raises `OptionError` where that is not attention."""
-        return self.encoder.attention(self.encoder.nodes(self.encoder.inputs(minibatch), minibatch))
+        return self.encoder.attention(minibatch)
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         self.encoder.prepare(source, rows, rng)

@@ -5,6 +5,8 @@
 
 Exact. The references are the labelled training cells, a sample of them above `max_references`; they are kept with the
 run as components and label codes, never as values. A value that was not measured in a sequence is the training mean.
+Fewer components and fewer neighbours than usual find rare types: balanced accuracy .888 with 20 and 5, .838 with 50 and
+15 (`mouse_bladder`; .874 and .856 on `pbmc4k_10x`; mean of five splits, validation cells).
 
 References: [Cover67]; [Abdelaal19] for its use on cells.
 """
@@ -34,9 +36,9 @@ from cellwright.nn.transform import Transform
 class NearestNeighboursOptions(Options):
     """Options of nearest neighbours."""
 
-    n_neighbors: int = Field(15, ge=1, description="reference cells that have a say, each the same")
-    n_latent: int = Field(30, ge=1, description="principal components of the distances; at most as many as features")
-    scale: bool = Field(default=False, description="scale every feature to unit variance on the training cells")
+    n_neighbors: int = Field(5, ge=1, description="reference cells that have a say, each the same")
+    n_latent: int = Field(20, ge=1, description="principal components of the distances; at most as many as features")
+    scale: bool = Field(default=True, description="scale every feature to unit variance on the training cells")
     transform: Transform = Field("log_normalise", description="of the values before the components")
     max_references: int = Field(50_000, ge=1, description="reference cells that are kept at most")
 
@@ -67,7 +69,7 @@ class NearestNeighbours(Model, Classifies):
 
     def classify(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_labels"]:
         latent = self.components.encode(minibatch)
-        # a reference at distance zero is another cell with the same values, unless it is asked of its own training cells
+        # a reference at distance zero is another cell with the same values, except for the training cells themselves
         index, _ = nearest(latent, self.references.latent, self.options.n_neighbors, same=-math.inf)
         votes = torch.nn.functional.one_hot(self.references.label[index], self.schema.n_labels).float()
         return (votes * (index >= 0)[:, :, None]).sum(dim=1) / (index >= 0).sum(dim=1, keepdim=True)

@@ -38,16 +38,35 @@ def nearest(
     return index, distance
 
 
+def position_among(
+    queries: Float[Tensor, "n_obs n_dims"], references: Float[Tensor, "n_references n_dims"], *, same: float = 0.0
+) -> Int[Tensor, " n_obs"]:
+    """Which reference each query is, by the distance at which `nearest` leaves it out; -1 where it is none."""
+    if not len(references):
+        return torch.full((len(queries),), -1, dtype=torch.int64, device=queries.device)
+    found = []
+    for block in queries.split(max(1, BLOCK_ENTRIES // len(references))):
+        candidates, distance, itself = _candidates(block, references, 1, same)
+        first = torch.where(itself, distance, torch.inf).argmin(dim=1, keepdim=True)
+        found.append(torch.where(itself.any(dim=1), candidates.gather(1, first)[:, 0], -1))
+    return torch.cat(found)
+
+
 def _nearest_of_block(queries: Tensor, references: Tensor, width: int, same: float) -> tuple[Tensor, Tensor]:
+    candidates, distance, itself = _candidates(queries, references, width, same)
+    order = torch.where(itself, torch.inf, distance).sort(dim=1, stable=True)
+    index = torch.where(order.values.isinf(), -1, candidates.gather(1, order.indices))
+    return index[:, :width], order.values[:, :width]
+
+
+def _candidates(queries: Tensor, references: Tensor, width: int, same: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions of at least `width` nearest references, ascending; their distances; which are the query itself."""
     squares = _squares(queries, references)
     # ascending, so that ties have one order whatever the rounding
     candidates = squares.topk(min(width + SPARE, len(references)), dim=1, largest=False).indices.sort(dim=1).values
     # squares from products are off by rounding errors of the norms, which near zero is everything
     distance = (references[candidates] - queries[:, None]).square().sum(dim=2).sqrt()
-    itself = distance <= same * queries.norm(dim=1, keepdim=True)
-    order = torch.where(itself, torch.inf, distance).sort(dim=1, stable=True)
-    index = torch.where(order.values.isinf(), -1, candidates.gather(1, order.indices))
-    return index[:, :width], order.values[:, :width]
+    return candidates, distance, distance <= same * queries.norm(dim=1, keepdim=True)
 
 
 def _squares(queries: Tensor, references: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ def classify(model: Model, data: Any, *, key_added: str = "predicted", split: Sp
     Raises `AbilityError` if the model does not classify, `OptionError` if the input has such columns already,
     `SchemaMismatch` if no feature is in common.
     """
+    needs(model, Classifies, "classify")
     source = cells_for(model, data, "classify")
     cells = annotated(model, source, split)
     add_labels(cells, model, source, key_added=key_added)

@@ -1,16 +1,21 @@
 """Interactions: which cell types attend to which, more or less than if types did not matter.
 
     model with `attends`, cells -> weights of each cell's neighbours -> mean per (target type, neighbour type)
-    the same with the neighbours' labels permuted within each section -> expectation, z, p
+    the same with the labels of the training cells permuted within each section -> expectation, z, p
 
-The null keeps every weight and every place and takes from the labels of the neighbours all relation to either. It is
-therefore rejected by types that lie together, whether or not they are weighed more: `share`, the same mean with equal
-weights, says how much of the attention is nearness. Attention is what the model makes use of, no proof of signalling.
+The null keeps every weight and every place and takes from the labels all relation to either. It is therefore rejected
+by types that lie together, whether or not they are weighed more: `share`, the same mean with equal weights, says how
+much of the attention is nearness. Attention is what the model makes use of, no proof of signalling.
+
+A training cell is a target and the neighbour of others: its label is permuted in both roles at once. If only the
+neighbours' labels were, each pair of cells that hear each other would count as two, and p-values would be too small.
 
 References: [Palla22] permutation of labels over a spatial graph; [Phipson10] p-values of permutations;
 [Benjamini95] adjustment; [Brody22] attention.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +43,7 @@ ROUNDING = 1e-9  # a permutation that leaves the labels as they were is as extre
 class InteractionOptions(Options):
     """How attention is compared with its null."""
 
-    n_permutations: int = Field(1_000, ge=99, description="of the neighbours' labels; the least p is 1 / (1 + this)")
+    n_permutations: int = Field(1_000, ge=99, description="of the labels; the least p is 1 / (1 + this)")
     min_cells: int = Field(10, ge=1, description="types with fewer cells, as target or as neighbour, are left out")
     seed: int = Field(0, ge=0, lt=2**32, description="of the permutations")
 
@@ -61,7 +66,8 @@ def interactions(
     - `p_value`: two-sided, (1 + permutations at least as far from expected) / (1 + permutations)
     - `p_adjusted`: Benjamini-Hochberg over all pairs
 
-    Cells without a label are no targets; references without one are permuted along. Raises `AbilityError` for a model
+    A cell that is among the training cells that the model kept has the label that it has there. Cells without a label
+    are no targets; kept cells without one are permuted along. Raises `AbilityError` for a model
     without attention, `OptionError` where an option has switched it off, `DataError` without labels.
     """
     attending = needs(model, Attends, "interactions")
@@ -69,22 +75,20 @@ def interactions(
     label = _labels_of(model, source)
     attention, equal, references = _received(attending, source, label.n)
     kind = references.label.numpy()
-    n_cells = np.bincount(source.annotation.label[source.annotation.label >= 0], minlength=label.n)
-    n_references = np.bincount(kind[kind >= 0], minlength=label.n)
-    pairs = np.ix_(n_cells >= options.min_cells, n_references >= options.min_cells)
-    if not all(len(axis.ravel()) for axis in pairs):
+    observed, n_cells = attention.means(kind)
+    pairs = np.ix_(n_cells >= options.min_cells, np.bincount(kind[kind >= 0], minlength=label.n) >= options.min_cells)
+    if not pairs[0].size * pairs[1].size:
         raise DataError(
             f"interactions must have a label with {options.min_cells} cells, and one with as many training cells; "
             "there is none. Lower min_cells, or give data with labels."
         )
-    mean, equal = (received / np.maximum(n_cells, 1)[:, None] for received in (attention, equal))
-    table = _compared(
-        _by_label(mean, kind, label.n)[pairs], _null(mean, references, label.n, options)[:, pairs[0], pairs[1]]
-    )
-    table["share"] = _by_label(equal, kind, label.n)[pairs].ravel()
-    targets, neighbours = np.meshgrid(*(np.array(label.values)[axis.ravel()] for axis in pairs), indexing="ij")
+    null = np.stack([attention.means(permuted)[0][pairs] for permuted in _permutations(references, options)])
+    table = _compared(observed[pairs], null)
+    table["share"] = equal.means(kind)[0][pairs].ravel()
+    names = np.array(label.values)
+    targets, neighbours = np.meshgrid(names[pairs[0].ravel()], names[pairs[1].ravel()], indexing="ij")
     table = table.assign(target=targets.ravel(), neighbour=neighbours.ravel())
-    table["n_cells"] = np.repeat(n_cells[pairs[0].ravel()], pairs[1].size)
+    table["n_cells"] = np.repeat(n_cells[pairs[0].ravel()].astype(np.int64), pairs[1].size)
     adata = annotated(model, source)
     adata.uns["interactions"] = table[COLUMNS]
     return adata
@@ -102,53 +106,70 @@ def _labels_of(model: Model, source: StoredSource) -> Categories:
     return model.schema.label
 
 
-@torch.no_grad()
-def _received(model: Attends, source: StoredSource, n_labels: int) -> tuple[np.ndarray, np.ndarray, Attention]:
-    """What each reference gets from the cells of each label, summed: attention, and equal shares; and the references.
+@dataclass(frozen=True, eq=False)
+class _Received:
+    """What each reference gets, by who attends to it: the references, then for each label the cells that are none."""
 
-    Both are (n_labels, n_references); memory is that of a block of cells and of these.
+    weights: sparse.csr_array  # (n_references + n_labels, n_references), summed over cells
+    n_cells: np.ndarray  # (n_references + n_labels,): how many cells each of the rows stands for
+    n_labels: int
+
+    def means(self, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Per label mean weight of neighbours by label, (n_labels, n_labels), for these labels of the references.
+
+        And how many cells of each label there then are. -1 is no label.
+        """
+        width = self.n_labels + 1
+        kind = np.concatenate([np.where(label >= 0, label, self.n_labels), np.arange(self.n_labels)])
+        takers, givers = self.weights.tocoo().coords
+        sums = np.bincount(kind[takers] * width + kind[givers], self.weights.data, minlength=width**2)
+        n_cells = np.bincount(kind, self.n_cells, minlength=width)[:-1]
+        return sums.reshape(width, width)[:-1, :-1] / np.maximum(n_cells, 1)[:, None], n_cells
+
+
+@torch.no_grad()
+def _received(model: Attends, source: StoredSource, n_labels: int) -> tuple[_Received, _Received, Attention]:
+    """Attention, and what it would be with equal weights; and the references, in the attention of some cells.
+
+    Memory is that of a block of cells, of the references' neighbours and of n_labels numbers per reference.
     """
-    received, attention = np.zeros(()), None
+    weights: list[sparse.csr_array] = []
+    n_cells, attention = np.zeros(0), None
     for minibatch in in_order(source, None, BLOCK_ROWS):
         attention = model.attend(minibatch)
+        n_references = len(attention.label)
+        label, itself = minibatch.label.numpy(), attention.itself.numpy()
+        taker = np.where(itself >= 0, itself, n_references + label)
+        known = (itself >= 0) | (label >= 0)
         there = attention.weights > 0
         equal = there / there.sum(dim=1, keepdim=True).clamp(min=1)
-        label = minibatch.label.numpy()
-        received = received + np.stack(
-            [_summed(weights.numpy(), attention, label, n_labels) for weights in (attention.weights, equal)]
-        )
-    assert attention is not None
-    return received[0], received[1], attention
+        block = [_by_taker(w.numpy(), attention, taker, known, n_labels) for w in (attention.weights, equal)]
+        weights = [one + other for one, other in zip(weights, block, strict=True)] if weights else block
+        counts = np.bincount(taker[known], minlength=n_references + n_labels)
+        n_cells = n_cells + counts if n_cells.size else counts
+    assert attention is not None  # open_data refuses no cells
+    return _Received(weights[0], n_cells, n_labels), _Received(weights[1], n_cells, n_labels), attention
 
 
-def _summed(weights: np.ndarray, attention: Attention, label: np.ndarray, n_labels: int) -> np.ndarray:
-    known = label >= 0
+def _by_taker(
+    weights: np.ndarray, attention: Attention, taker: np.ndarray, known: np.ndarray, n_labels: int
+) -> sparse.csr_array:
     givers = attention.neighbours.numpy()[known]
-    takers = np.repeat(label[known], givers.shape[1])
-    shape = (n_labels, len(attention.label))
-    # entries of one place are added
-    return sparse.coo_array((weights[known].ravel().astype(np.float64), (takers, givers.ravel())), shape).toarray()
+    entries = weights[known].ravel().astype(np.float64), (np.repeat(taker[known], givers.shape[1]), givers.ravel())
+    n_references = len(attention.label)
+    return sparse.csr_array(entries, shape=(n_references + n_labels, n_references))  # entries of one place are added
 
 
-def _by_label(received: np.ndarray, label: np.ndarray, n_labels: int) -> np.ndarray:
-    """Sums over the references of each label, (n_labels, n_labels)."""
-    known = np.flatnonzero(label >= 0)
-    membership = sparse.csr_array((np.ones(len(known)), (known, label[known])), shape=(len(label), n_labels))
-    return np.asarray(received @ membership)
-
-
-def _null(received: np.ndarray, cells: Attention, n_labels: int, options: InteractionOptions) -> np.ndarray:
-    """`_by_label` for each permutation of the labels within each section, (n_permutations, n_labels, n_labels)."""
+def _permutations(references: Attention, options: InteractionOptions) -> Iterator[np.ndarray]:
+    """The references' labels, permuted within each section."""
     rng = np.random.default_rng(options.seed)
-    label, batch = cells.label.numpy(), cells.batch.numpy()
+    label, batch = references.label.numpy(), references.batch.numpy()
     sections = [np.flatnonzero(batch == section) for section in np.unique(batch)]
-    found = np.empty((options.n_permutations, n_labels, n_labels))
-    permuted = label.copy()
-    for number in range(options.n_permutations):
+    for _ in range(options.n_permutations):
+        permuted = label.copy()
         for rows in sections:
             permuted[rows] = label[rng.permutation(rows)]
-        found[number] = _by_label(received, permuted, n_labels)
-    return found
+        yield permuted
 
 
 def _compared(observed: np.ndarray, null: np.ndarray) -> pd.DataFrame:

@@ -118,8 +118,8 @@ class _Fit:
     def run(self) -> History:
         if not self.model.fitted:
             draw_weights(self.model)
-        if self.model.pretrained:
-            self.model.take(load_run(self.model.pretrained))
+            if self.model.pretrained:
+                self.model.take(load_run(self.model.pretrained))
         stages = self.model.stages()
         if stages:
             devices = devices_for(self.options)

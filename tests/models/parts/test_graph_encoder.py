@@ -209,7 +209,7 @@ def test_space_without_coordinates_is_refused(adata):
 
 
 def test_fewer_training_cells_than_components_are_refused(data):
-    with pytest.raises(DataError, match="over 8 principal components must have more training cells.*it has 8"):
+    with pytest.raises(DataError, match=r"over 8 principal components must have more training cells.*it has 8"):
         prepared(data, np.arange(8))
 
 

@@ -38,7 +38,7 @@ from cellwright.nn.dropout import Dropout
 from cellwright.nn.from_data import FromData
 from cellwright.nn.message_passing import Block, Convolution, GraphConvolution, blocks_around
 from cellwright.nn.mlp import ACTIVATIONS, Hidden, normaliser
-from cellwright.nn.nearest import nearest
+from cellwright.nn.nearest import nearest, position_among
 from cellwright.nn.precision import float32_on_cpu
 from cellwright.nn.transform import Transform
 
@@ -158,18 +158,21 @@ class NeighbourEncoder(Encoder):
             h, last = self._hidden(nodes, self.options.n_sampled if self.training else None)
             return self.convolutions[-1](h, last)
 
-    def attention(self, nodes: Nodes) -> Attention:
+    def attention(self, minibatch: Minibatch) -> Attention:
         """The weights of each cell's neighbours in the last convolution, which makes the latent from what they are."""
         if self.options.convolution != "gat":
             raise OptionError(
                 f"attention must be of a model with convolution='gat'; this one has {self.options.convolution!r}, "
                 "which weighs neighbours alike. Fit one with convolution='gat'."
             )
+        nodes = self.nodes(self.inputs(minibatch), minibatch)
         h, last = self._hidden(nodes, None)
         convolution = self.convolutions[-1]
         assert isinstance(convolution, GraphConvolution)
         weights = convolution.attention(h, last)
-        return Attention(nodes.neighbours.clamp(min=0), weights, self.references.label, self.references.batch)
+        references = self.references
+        itself = self._itself(nodes, minibatch)
+        return Attention(nodes.neighbours.clamp(min=0), weights, references.label, references.batch, itself)
 
     @torch.no_grad()
     def prepare(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
@@ -230,11 +233,22 @@ class NeighbourEncoder(Encoder):
         index = torch.empty(len(places), self.options.n_neighbors, dtype=torch.int64, device=places.device)
         distance = torch.empty(index.shape, device=places.device)
         for section in batch.unique().tolist():
-            here, there = torch.nonzero(batch == section)[:, 0], torch.nonzero(self.references.batch == section)[:, 0]
+            here, there = (torch.nonzero(cells == section)[:, 0] for cells in (batch, self.references.batch))
             found, distance[here] = nearest(places[here], self.references.places[there], self.options.n_neighbors)
             self._refuse_strangers(section, distance[here, 0])
             index[here] = torch.where(found >= 0, there[found.clamp(min=0)], -1)
         return index, distance
+
+    def _itself(self, nodes: Nodes, minibatch: Minibatch) -> Tensor:
+        """The position of each cell among the references, as it is known when its neighbours are sought."""
+        if self.options.graph == "expression":
+            return position_among(nodes.features, self.references.features, same=SAME_CELL)
+        found = torch.full_like(minibatch.batch, -1)
+        for section in minibatch.batch.unique().tolist():
+            here, there = (torch.nonzero(cells == section)[:, 0] for cells in (minibatch.batch, self.references.batch))
+            among = position_among(minibatch.coordinates[here], self.references.places[there])
+            found[here] = torch.where(among >= 0, there[among.clamp(min=0)], -1)
+        return found
 
     def _refuse_strangers(self, section: int, distance: Tensor) -> None:
         """Refuse cells of a section that was not trained on, and cells far from the references of theirs."""
