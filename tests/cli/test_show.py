@@ -77,6 +77,25 @@ def test_a_model_without_the_first_measure_stands_last():
     assert lines[-1].split()[:4] == ["vae", "n_latent=20,", "beta=2", "-"]
 
 
+def test_tasks_of_another_ability_are_another_table_with_their_own_models(capsys):
+    """Lower is better in one of them."""
+    rows = [
+        {"data": "cells", "model": model, "setting": "", "task": task, "metric": metric, "better": better, "group": ""}
+        | {"held_out": True, "value": value, "is_baseline": model == "knn", "seconds": 1.0, "peak_bytes": 2**20}
+        for model, task, metric, better, value in [
+            ("knn", "classify", "balanced_accuracy", "higher", 0.7),
+            ("lstm", "classify", "balanced_accuracy", "higher", 0.9),
+            ("gan", "generate", "mmd", "lower", 0.3),
+            ("diffusion", "generate", "mmd", "lower", 0.1),
+        ]
+    ]
+    show_leaderboard(pd.concat([THREE, summarise(pd.DataFrame(rows))], ignore_index=True))
+    lines = capsys.readouterr().out.splitlines()
+    order = [line.split()[0] for line in lines if line and line[0].isalpha()]
+    assert order[:5] == ["Embedding:", "model", "vae", "pca", "ae"]
+    assert order[5:13] == ["Classification:", "model", "lstm", "knn", "Generation:", "model", "diffusion", "gan"]
+
+
 def test_what_failed_stands_below_with_its_reason(capsys):
     failed = {"data": "cells", "model": "vae", "setting": "", "is_baseline": False, "status": "failed"}
     show_leaderboard(pd.concat([THREE, pd.DataFrame([failed | {"reason": "loss [kl] is nan"}])], ignore_index=True))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cellwright.core.minibatch import SparseRows
-from cellwright.likelihoods.negative_binomial import negative_binomial_log_prob
+from cellwright.likelihoods.negative_binomial import NegativeBinomialHead, negative_binomial_log_prob
 from cellwright.likelihoods.poisson import poisson_log_prob
 
 MEANS = [1e-8, 1e-3, 0.1, 1.0, 30.0, 1e3, 1e5, 1e8]
@@ -91,3 +91,24 @@ def test_a_mean_of_zero_gives_probability_one_to_zero_and_none_to_a_count():
     x = SparseRows.of(np.array([[0.0], [1.0]]))
     log_prob = negative_binomial_log_prob(x, torch.full((2, 1), -torch.inf), torch.ones(1))
     assert log_prob.tolist() == [0.0, -torch.inf]
+
+
+def test_the_mean_given_a_count_is_that_of_the_gamma_distribution_behind_it():
+    """E[rate | x] by numerical integration over rate ~ Gamma(theta, theta / mean) and x ~ Poisson(rate)."""
+    from scipy.integrate import quad
+    from scipy.stats import gamma, poisson
+
+    torch.manual_seed(0)
+    head = NegativeBinomialHead(2, 3)
+    h, x, library = torch.randn(2, 2), np.array([[0, 2, 9], [1, 0, 4]], dtype=np.float32), torch.tensor([[12.0], [5.0]])
+    with torch.no_grad():
+        found = head.mean_given(h, SparseRows.of(x), library).numpy()
+        means, thetas = head.mean(h, library).double().numpy(), head.log_theta.exp().double().numpy()
+    for (row, column), count in np.ndenumerate(x):
+        mean, theta = means[row, column], thetas[column]
+
+        def density(rate, count=count, mean=mean, theta=theta):
+            return gamma.pdf(rate, theta, scale=mean / theta) * poisson.pmf(count, rate)
+
+        moments = [quad(lambda rate, n=n: rate**n * density(rate), 0, np.inf)[0] for n in (0, 1)]
+        assert found[row, column] == pytest.approx(moments[1] / moments[0], rel=1e-4)

@@ -52,3 +52,38 @@ def test_baselines_are_added_once():
 def test_a_baseline_in_another_setting_is_the_one_that_its_options_make_it(text, added):
     arm = Arm.parse(text)
     assert with_baselines([arm]) == [Arm(added), arm]
+
+
+@pytest.mark.parametrize(
+    ("model", "baselines"),
+    [
+        ("ae", ["pca", "pca_unscaled"]),
+        ("transformer_classifier", ["logistic", "logistic_balanced", "knn"]),
+        ("gan", ["nb_by_label", "real_cells"]),
+        ("forecaster", []),
+    ],
+)
+def test_a_model_meets_the_baselines_of_what_it_is_scored_by(model, baselines):
+    assert [arm.model for arm in with_baselines([Arm(model)])] == [*baselines, model]
+
+
+def test_several_abilities_meet_the_baselines_of_each():
+    added = {arm.model for arm in with_baselines([Arm("ae"), Arm("lstm")])}
+    assert added == {"pca", "pca_unscaled", "logistic", "logistic_balanced", "knn", "ae", "lstm"}
+
+
+def test_every_baseline_meets_some_model():
+    met = {arm.model for name in MODELS for arm in with_baselines([Arm(name)])}
+    assert {name for name, entry in MODELS.items() if entry.model.is_baseline} <= met
+
+
+def test_baselines_take_no_logarithm_of_values_that_have_none_and_what_was_asked_for_stays():
+    arms = with_baselines([Arm("pca"), Arm("lstm")], real_valued=True)
+    assert {arm.model: arm.changes for arm in arms} == {
+        "pca_unscaled": {"transform": "none"},
+        "logistic": {"transform": "none"},
+        "logistic_balanced": {"transform": "none"},
+        "knn": {"transform": "none"},
+        "pca": {},
+        "lstm": {},
+    }

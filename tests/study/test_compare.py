@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from anndata import read_h5ad
+from anndata import AnnData, read_h5ad
 
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.errors import MissingKey, OptionError, RunError
 from cellwright.models.vae import VAE
+from cellwright.report.page import report
 from cellwright.run import Run
 from cellwright.study import compare as module
 from cellwright.study.compare import CompareOptions, compare
@@ -28,6 +29,18 @@ KEYS = OpenOptions(label_key="label")
 @pytest.fixture(scope="module")
 def cells():
     return simulate(SimulateOptions(n_obs=150, n_vars=30, n_latent=3, label_shares=(0.5, 0.3, 0.2)), seed=0).adata
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    """Rows of two shapes over eight times, with gaps; times in var."""
+    rng = np.random.default_rng(0)
+    kind = np.arange(100) % 2
+    values = np.sin(np.linspace(0, 6, 40) + 2 * kind[:, None]) + 0.3 * rng.normal(size=(100, 40))
+    values[rng.random(values.shape) < 0.1] = np.nan
+    adata = AnnData(X=values.astype(np.float32), obs={"label": np.array(["early", "late"])[kind]})
+    adata.var["time"] = np.arange(40.0)
+    return adata
 
 
 @pytest.fixture(autouse=True)
@@ -250,3 +263,92 @@ def test_labels_that_look_like_numbers_stay_text(cells, tmp_path):
     options = TWO.model_copy(update={"models": BASELINES, "seeds": 1})
     board = compare(numbered, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
     assert set(board["group"]) == {"", "0", "1", "2"}
+
+
+CLASSIFIERS = ("logistic:n_latent=4", "logistic_balanced:n_latent=4", "knn:n_latent=4")
+
+
+def test_classifiers_are_scored_on_held_out_cells_and_leave_no_latent(cells, tmp_path):
+    options = CompareOptions(models=CLASSIFIERS, seeds=1, test=0.2)
+    board = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert set(board["model"]) == {"logistic", "logistic_balanced", "knn"}
+    assert set(board["task"]) == {"classify"}
+    assert board["held_out"].all()
+    for path in (tmp_path / "study" / "runs").iterdir():
+        run, adata = Run(path), read_h5ad(path / "cells.h5ad")
+        assert list(adata.obsm) == ["predicted_probabilities"]
+        held_out = adata.obs[adata.obs["split"] == "test"]
+        share = (held_out["predicted"].astype(str) == held_out["label"].astype(str)).mean()
+        row = board.query("model == @run.record.model and metric == 'accuracy'")
+        assert row["mean"].item() == pytest.approx(share)
+        assert run.verify() == []
+    page = report(tmp_path / "study").read_text()
+    assert "Balanced accuracy" in page
+    assert 'id="latent"' not in page
+
+
+def test_a_comparison_of_classifiers_alone_continues_and_repeats_nothing(cells, tmp_path, monkeypatch):
+    options = CompareOptions(models=CLASSIFIERS, seeds=1, test=0.2)
+    first = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("a finished run was repeated"))
+    again = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_classifier_without_held_out_cells_is_refused(cells, tmp_path):
+    options = CompareOptions(models=CLASSIFIERS, seeds=1, test=0)
+    with pytest.raises(OptionError, match="must be above 0 to score logistic"):
+        compare(cells, options, out=tmp_path / "study", keys=KEYS)
+    assert not (tmp_path / "study").exists()
+
+
+def test_as_many_seeds_as_folds_hold_out_every_cell_once(cells, tmp_path):
+    options = CompareOptions(models=CLASSIFIERS, seeds=3, folds=3)
+    board = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert (board["n_seeds"] == 3).all()
+    held_out = []
+    for path in (tmp_path / "study" / "runs").glob("cells-knn-*"):
+        split = Run(path).table("split.csv")
+        held_out += split.loc[split["split"] == "test", "obs"].tolist()
+        counts = cells.obs.loc[split.loc[split["split"] == "test", "obs"], "label"].value_counts()
+        assert (abs(counts - cells.obs["label"].value_counts() / 3) < 1).all()
+    assert sorted(held_out) == sorted(cells.obs_names)
+
+
+def test_another_number_of_folds_is_another_study(cells, tmp_path):
+    options = CompareOptions(models=CLASSIFIERS, seeds=1, folds=3)
+    compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    with pytest.raises(RunError, match="another folds: 3, now 4"):
+        compare(
+            cells,
+            options.model_copy(update={"folds": 4}),
+            out=tmp_path / "study",
+            keys=KEYS,
+            fit_options=QUICK,
+            name="cells",
+        )
+
+
+def test_a_model_without_anything_to_be_scored_by_is_a_row_with_its_cost(sequences, tmp_path):
+    options = CompareOptions(models=("forecaster:n_hidden=4",), seeds=1)
+    keys = OpenOptions(label_key="label", step_key="time")
+    board = compare(sequences, options, out=tmp_path / "study", keys=keys, fit_options=QUICK, name="sequences")
+    assert board[["model", "status"]].to_numpy().tolist() == [["forecaster", "done"]]
+    assert board["mean"].isna().all()
+    assert board["seconds"].item() > 0
+    assert "no scores" in report(tmp_path / "study").read_text()
+
+
+def test_sequences_with_gaps_and_negative_values_meet_baselines_that_can_use_them(sequences, tmp_path):
+    keys = OpenOptions(label_key="label", step_key="time")
+    board = compare(
+        sequences,
+        CompareOptions(models=("lstm:n_hidden=4", "sequence_ae:n_hidden=4:n_latent=2"), seeds=1, test=0.2),
+        out=tmp_path / "study",
+        keys=keys,
+        fit_options=QUICK,
+        name="sequences",
+    )
+    assert (board["status"] == "done").all(), board["reason"].tolist()
+    assert set(board["model"]) == {"pca", "pca_unscaled", "logistic", "logistic_balanced", "knn", "lstm", "sequence_ae"}
+    assert set(board.loc[board["is_baseline"], "setting"]) == {"transform=none"}

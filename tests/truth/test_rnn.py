@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 
 N, N_STEPS, N_TEST = 1200, 12, 300
 SPLIT = Split(np.arange(800), np.arange(800, 900), np.arange(900, N))
-OPTIONS = FitOptions(max_epochs=60, batch_size=64)
+OPTIONS = FitOptions(max_epochs=60, batch_size=32)
+SMALL = {"n_hidden": 32, "learning_rate": 3e-3}
 
 
 def two_pulses(seed=0):
@@ -47,7 +48,7 @@ def opened(values, label=None, times=None):
 
 def accuracy_of(name, values, label, times=None):
     data = opened(values, label, times)
-    model = build(name, data.schema, n_hidden=32)
+    model = build(name, data.schema, **SMALL)
     fit(model, data, OPTIONS, split=SPLIT, progress=False)
     found = over_cells(model.classify, data, SPLIT.test).argmax(axis=1)
     return (found == data.annotation.label[SPLIT.test]).mean()
@@ -76,13 +77,13 @@ def test_an_lstm_remembers_what_came_five_steps_before_the_end():
 
 
 def test_shuffled_steps_hurt_where_the_order_is_the_signal():
-    """Rises and falls of a random walk, told by the direction of a smooth trend under noise of each row's own phase."""
+    """Two oscillations of the row's own phase, under noise of twice their variance; the label is which one leads."""
     rng = np.random.default_rng(0)
     n_steps = 24
     phase, forward = rng.uniform(0, 2 * np.pi, (N, 1)), rng.choice([-1, 1], (N, 1))
-    # the same values at every step for both labels; only which follows which tells them apart: x leads y, or lags
+    # each step has the same values under both labels: only what follows what tells them apart
     angle = phase + forward * np.arange(n_steps) * 0.5
-    values = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) + rng.normal(0, 0.5, (N, 2 * n_steps))
+    values = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) + rng.normal(0, 1, (N, 2 * n_steps))
     label = np.where(forward[:, 0] > 0, "leads", "lags")
 
     def accuracy(steps):
@@ -90,8 +91,9 @@ def test_shuffled_steps_hurt_where_the_order_is_the_signal():
         obs = pd.DataFrame({"label": label}, index=[f"r{i}" for i in range(N)])
         adata = AnnData(values.astype(np.float32), obs=obs, var=var.set_axis([f"f{i}" for i in range(2 * n_steps)]))
         data = open_data(adata, step_key="time", quantity_key="what", label_key="label")
-        model = build("gru", data.schema, n_hidden=32)
-        few = Split(SPLIT.train[:200], SPLIT.validation, np.r_[SPLIT.train[200:], SPLIT.test])
+        model = build("gru", data.schema, **SMALL)
+        # with many rows a network learns any order
+        few = Split(SPLIT.train[:100], SPLIT.validation, np.r_[SPLIT.train[100:], SPLIT.test])
         fit(model, data, OPTIONS, split=few, progress=False)
         found = over_cells(model.classify, data, few.test).argmax(axis=1)
         return (found == data.annotation.label[few.test]).mean()
@@ -111,7 +113,7 @@ def test_a_forecaster_beats_persistence_on_an_oscillation():
     seen = values[:, :20].copy()
     seen[:, :19][rng.random((N, 19)) < 0.1] = np.nan
     data = opened(seen)
-    model = build("forecaster", data.schema, n_hidden=32)
+    model = build("forecaster", data.schema, **SMALL)
     fit(model, data, OPTIONS, split=SPLIT, progress=False)
     with torch.no_grad():
         minibatch = next(iter(in_order(data, SPLIT.test)))
@@ -136,7 +138,7 @@ def test_the_sequence_autoencoder_separates_planted_shapes():
     obs = pd.DataFrame(index=[f"r{i}" for i in range(N)])
     adata = AnnData(values.astype(np.float32), obs=obs, var=var.set_axis([f"t{i}" for i in range(16)]))
     data = open_data(adata, step_key="time", sequence_key="experiment")
-    model = build("sequence_ae", data.schema, n_hidden=32, n_latent=3)
+    model = build("sequence_ae", data.schema, n_latent=3, **SMALL)
     fit(model, data, OPTIONS, split=SPLIT, progress=False)
     latent = reduce(model, data).obsm["X_sequence_ae"][SPLIT.test]
     found = KMeans(3, n_init=10, random_state=0).fit_predict(latent)

@@ -4,35 +4,119 @@ Each table of the code is imported where it is shown: models bring torch along, 
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 from rich.table import Table
 
 from cellwright.cli.show import show, table_of
+from cellwright.errors import OptionError
 from cellwright.tasks import TASKS
+
+if TYPE_CHECKING:
+    from cellwright.core.support import Support
+    from cellwright.models import Entry
 
 app = App(name="list", help="What there is: models, likelihoods, metrics, tasks, data.")
 What = Literal["models", "likelihoods", "metrics", "tasks", "data"]
 
 
+# what a model needs of the data beside values, in words
+NEEDS = {"label": "labels", "coordinates": "places"}
+# flags with which models that are made for counts take any real number
+WAYS_TO_TAKE_ANY: tuple[dict[str, str], ...] = (
+    {"transform": "none"},
+    {"transform": "none", "likelihood": "gaussian"},
+    {"transform": "none", "output": "values"},
+)
+
+
 @app.default
-def run(what: Annotated[What, Parameter(help="which table")] = "models") -> None:
+def run(
+    what: Annotated[What, Parameter(help="which table")] = "models",
+    *,
+    markdown: Annotated[bool, Parameter(help="models by data, values and tasks, as it stands in the README")] = False,
+) -> None:
     """Print a table."""
-    show(TABLES[what]())
+    if markdown and what != "models":
+        raise OptionError(f"--markdown is a form of the table of models; it was asked for {what}. Leave it out.")
+    show(what_works_on_what() if markdown else TABLES[what]())
 
 
 def models() -> Table:
     """Models by the tasks that they can do, and what they need of the data beside values."""
     from cellwright.models import MODELS
 
-    asked = {name: task.ability for name, task in TASKS.items() if task.ability}
+    asked = asked_abilities()
     rows = []
     for name, entry in MODELS.items():
         able = ["yes" if ability in entry.abilities else "-" for ability in asked.values()]
         needs = ",".join(sorted(entry.model.needs)) or "-"
         rows.append([name, *able, "yes" if entry.model.is_baseline else "-", needs, entry.summary])
     return table_of(["model", *asked, "baseline", "needs", "what it is"], rows)
+
+
+def asked_abilities() -> dict[str, str]:
+    """Task -> the ability that it asks for; an ability that no task asks for yet stands for itself."""
+    from cellwright.core.abilities import ABILITIES
+
+    by_task = {name: task.ability for name, task in TASKS.items() if task.ability}
+    return by_task | {ability: ability for ability in ABILITIES if ability not in by_task.values()}
+
+
+def what_works_on_what() -> str:
+    """Models by data, values and tasks in Markdown; models that agree in all of it share a row."""
+    from cellwright.models import MODELS
+
+    asked = asked_abilities()
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, entry in MODELS.items():
+        able = ["yes" if ability in entry.abilities else "" for ability in asked.values()]
+        row = (data_of(entry), values_of(name), *able, "yes" if entry.model.is_baseline else "")
+        rows.setdefault(row, []).append(f"`{name}`")
+    head = ["model", "data", "values", *asked, "baseline"]
+    lines = [head, ["---"] * len(head), *([", ".join(names), *row] for row, names in rows.items())]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def data_of(entry: "Entry") -> str:
+    """What data a model is built for: rows that are cells or sequences, and what must be known of them."""
+    rows = "sequences" if "steps" in entry.model.needs else "cells"
+    return " with ".join([rows, *(NEEDS[need] for need in sorted(entry.model.needs - {"steps"}))])
+
+
+def values_of(name: str) -> str:
+    """Which values a model takes by default, and with which flags it takes any."""
+    from cellwright.core.support import Support
+    from cellwright.models import entry_of
+
+    words = {Support.missing: "any, with gaps", Support.real: "any", Support.non_negative: "not negative"}
+    default = support_of(name)
+    said = words.get(default, default.name)
+    if default <= Support.real:
+        return said
+    fields = set(entry_of(name).options_type.model_fields)
+    for way in WAYS_TO_TAKE_ANY:
+        if set(way) <= fields and support_of(name, **way) <= Support.real:
+            return f"{said}; any: `{' '.join(f'--{flag} {value}' for flag, value in way.items())}`"
+    return said
+
+
+def support_of(name: str, **options: str) -> "Support":
+    """Which values a model of that name takes with these options, built for a schema that has all that it may need."""
+    from cellwright.core.schema import Categories, Coordinates, Schema, Steps
+    from cellwright.models import build, entry_of
+
+    steps = Steps(
+        keys={"step": "time"}, sequences=("",), quantities=("",), sequence_of=(0, 0), time_of=(0, 1), quantity_of=(0, 0)
+    )
+    schema = Schema(
+        features={"X": ("a", "b")},
+        label=Categories(key="label", values=("a", "b")),
+        coordinates=Coordinates(key="spatial", n=2),
+        steps=steps if "steps" in entry_of(name).model.needs else None,
+    )
+    return build(name, schema, **options).support
 
 
 def likelihoods() -> Table:

@@ -25,6 +25,15 @@ SHOWN_MEASURES: dict[Measure, str] = {
     ("cluster", "silhouette_cluster", False): "silhouette",
     ("cluster", "balanced_ari", False): "balanced ARI",
     ("oracle", "best_leiden_ari", False): "Leiden ARI (oracle)",
+    ("classify", "balanced_accuracy", True): "balanced accuracy",
+    ("classify", "accuracy", True): "accuracy",
+    ("classify", "macro_f1", True): "macro F1",
+    ("classify", "macro_precision", True): "macro precision",
+    ("classify", "macro_recall", True): "macro recall",
+    ("generate", "c2st", True): "C2ST",
+    ("generate", "mmd", True): "MMD",
+    ("generate", "variance_error", True): "variance error",
+    ("generate", "correlation_error", True): "correlation error",
 }
 UNLIMITED = 100_000  # characters, of a line that nothing folds
 
@@ -57,15 +66,32 @@ def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right:
 
 
 def show_leaderboard(board: "pd.DataFrame") -> None:
-    """Models by measures, best first, in as many measures as the terminal is wide; then what failed, and why."""
+    """A table per group of tasks: models by measures, best first, in as many as the terminal is wide; then what failed.
+
+    A group has the models that are scored in it, so each ability stands beside its own baselines.
+    """
+    from cellwright.report.standing import GROUPS, group_of
+
     overall = board[(board["group"].fillna("") == "") & (board["status"] == "done")]
-    measures = {key: title for key, title in SHOWN_MEASURES.items() if len(_of(overall, key))}
-    if measures:
-        table, left_out = leaderboard(overall, measures, Output().width)
+    by_group = {
+        group: {key: title for key, title in SHOWN_MEASURES.items() if group_of(key[0]) == group} for group in GROUPS
+    }
+    shown = {
+        group: there
+        for group, measures in by_group.items()
+        if (there := {key: title for key, title in measures.items() if len(_of(overall, key))})
+    }
+    left_out: list[str] = []
+    for group, measures in shown.items():
+        tasks = {task for task, _, _ in measures}
+        table, others = leaderboard(overall[overall["task"].isin(tasks)], measures, Output().width)
+        show(*([f"{group}:"] if len(shown) > 1 else []), table, "")
+        left_out += others
+    if shown:
         several = overall["n_seeds"].max() > 1
-        show(table, "", "mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
-        if left_out:
-            show(f"also in leaderboard.csv: {', '.join(left_out)}")
+        show("mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
+    if left_out:
+        show(f"also in leaderboard.csv: {', '.join(left_out)}")
     for _, row in board[board["status"] == "failed"].iterrows():
         show(f"{_name(row)} failed: {row['reason']}")
 
@@ -102,8 +128,9 @@ def _of(rows: "pd.DataFrame", key: Measure) -> "pd.DataFrame":
 
 def _best_first(overall: "pd.DataFrame", measure: Measure) -> "list[pd.DataFrame]":
     groups = [rows for _, rows in overall.fillna({"setting": ""}).groupby(["model", "setting"], sort=False)]
+    sign = -1 if (_of(overall, measure)["better"] == "lower").any() else 1
     # a model without the measure stands last
-    return sorted(groups, key=lambda rows: max(_of(rows, measure)["mean"], default=-math.inf), reverse=True)
+    return sorted(groups, key=lambda rows: max(sign * _of(rows, measure)["mean"], default=-math.inf), reverse=True)
 
 
 def _cell(rows: "pd.DataFrame") -> str:

@@ -50,6 +50,15 @@ class Head(nn.Module, ABC):
     ) -> Float[Tensor, "n_obs n_vars"]:
         """E[x | h]."""
 
+    def mean_given(
+        self, h: Float[Tensor, "n_obs n_hidden"], x: SparseRows, library: Float[Tensor, "n_obs 1"]
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """What is expected of a second measurement of the same cells, x being the first: E[x | h], for most.
+
+        A likelihood under which a cell's own rate varies around the mean has learned something of it from x.
+        """
+        return self.mean(h, library)
+
     @abstractmethod
     def sample(
         self, h: Float[Tensor, "n_obs n_hidden"], library: Float[Tensor, "n_obs 1"], generator: Generator

@@ -58,6 +58,13 @@ class NegativeBinomialHead(Head):
     ) -> Float[Tensor, "n_obs n_vars"]:
         return library * torch.softmax(self.share(h), dim=-1)
 
+    def mean_given(
+        self, h: Float[Tensor, "n_obs n_hidden"], x: SparseRows, library: Float[Tensor, "n_obs 1"]
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """Counts are Poisson, rates ~ Gamma(theta, theta / mean): E[rate | x] = mean (theta + x) / (theta + mean)."""
+        mean, theta = self.mean(h, library), self.log_theta.exp()
+        return mean * (theta + x.dense()) / (theta + mean)
+
     def log_prob(
         self,
         h: Float[Tensor, "n_obs n_hidden"],

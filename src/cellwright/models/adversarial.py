@@ -143,9 +143,21 @@ class AdversarialAutoencoder(Model, Encodes, Decodes):
         with torch.no_grad():
             z = self.encode(minibatch)
         prior = step.noise.normal(minibatch.rows, self.options.n_latent, stream=_PRIOR)
-        terms = {"prior": tell_apart(self.prior_critic(prior)[:, 0], self.prior_critic(z)[:, 0])}
-        if self.batch_critic is not None:
-            terms["batch"] = name_batch(self.batch_critic(z), minibatch.batch)
+        g = float(os.environ.get("R1", "0"))
+        with torch.enable_grad():
+            z.requires_grad_(); prior.requires_grad_()
+            sp, sz = self.prior_critic(prior)[:, 0], self.prior_critic(z)[:, 0]
+            terms = {"prior": tell_apart(sp, sz)}
+            pen = 0
+            for s, v in ((sp, prior), (sz, z)):
+                (d,) = torch.autograd.grad(s.sum(), v, create_graph=True)
+                pen = pen + g * d.square().sum(1)
+            if self.batch_critic is not None:
+                l = self.batch_critic(z)
+                terms["batch"] = name_batch(l, minibatch.batch)
+                (d,) = torch.autograd.grad(terms["batch"].sum(), z, create_graph=True)
+                pen = pen + g * d.square().sum(1)
+            terms["pen"] = pen
         return Loss(terms)
 
 

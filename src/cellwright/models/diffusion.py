@@ -47,11 +47,7 @@ from cellwright.nn.transform import Transform
 
 N_LEVELS = 4  # noise levels per cell and step, one in each quarter of the time: the loss of one alone is mostly chance
 WIDTH_LEARNING_RATE = 0.05
-# in an imputation
-FROM = 0.3  # the time that a cell is taken to
-PULL = 1.0
-DRAWS = 8
-WHERE = lambda cells: None
+FROM, DRAWS = 0.35, 8  # of an imputation: the time that a cell is taken to, and how often
 
 # options that the weights of a pretrained run depend on
 VAE_SIZES = ("n_latent", "n_hidden", "n_layers", "n_decoder_layers", "transform", "likelihood", "encoder")
@@ -62,7 +58,7 @@ _LATENT, _TIME, _NOISE, _DROP = range(4)  # streams of the noise
 class DiffusionOptions(Options):
     """Options of latent diffusion; those up to `beta` are the autoencoder's."""
 
-    n_latent: int = Field(10, ge=1, description="width of the latent space")
+    n_latent: int = Field(20, ge=1, description="width of the latent space")
     n_hidden: int = Field(128, ge=1, description="width of each hidden layer of the autoencoder")
     n_layers: int = Field(1, ge=1, description="hidden layers in its encoder")
     n_decoder_layers: int = Field(1, ge=0, description="hidden layers in its decoder; 0 is a linear decoder")
@@ -70,7 +66,7 @@ class DiffusionOptions(Options):
     transform: Transform = Field("log1p", description="of the values before its encoder")
     likelihood: AnyLikelihood = Field(NegativeBinomial(), description="p(x | z)")
     encoder: AnyEncoder = Field(MLPEncoder(), description="what reads a cell: an MLP, or an encoder of another family")
-    beta: float = Field(1.0, ge=0, description="weight of its KL")
+    beta: float = Field(0.5, ge=0, description="weight of its KL")
     pretrained: str | None = Field(
         None, description="run folder of a fitted vae with these sizes, to be used instead of training one"
     )
@@ -167,10 +163,10 @@ class Diffusion(Model, Generates, Imputes):
         self.vae.load_state_dict(other.state_dict())
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        if stage < len(self._stages_of_vae()):
-            self.vae.prepare(stage, source, rows, rng)
-        elif stage == len(self.stages()) - 1:
+        if stage == len(self.stages()) - 1:
             self._measure(source, rows)
+        elif self.pretrained is None:
+            self.vae.prepare(stage, source, rows, rng)
 
     @torch.no_grad()
     def _measure(self, source: Source, rows: np.ndarray) -> None:
@@ -194,26 +190,34 @@ class Diffusion(Model, Generates, Imputes):
     def stages(self) -> list[list[Objective]]:
         adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.denoiser_weight_decay)
         denoising = Objective("denoising", self.denoising_error, trains=self.denoiser, optimiser=adam)
-        return [*self._stages_of_vae(), *self._stages_of_width(), [denoising]]
+        first = self._objectives_of_vae() + self._objectives_of_width()
+        return [first, [denoising]] if first else [[denoising]]
 
-    def _stages_of_vae(self) -> list[list[Objective]]:
-        return self.vae.stages() if self.pretrained is None else []
+    def _objectives_of_vae(self) -> list[Objective]:
+        return self.vae.stages()[0] if self.pretrained is None else []
 
-    def _stages_of_width(self) -> list[list[Objective]]:
-        widths = nn.ParameterList(self.vae.decoder.head.parameters(recurse=False))
+    def _objectives_of_width(self) -> list[Objective]:
+        """What the likelihood holds per feature (theta of a negative binomial), by steps of its own size.
+
+        By the autoencoder's steps it would stay near where it started until early stopping; the latent does not need
+        it, drawn counts do.
+        """
+        width = nn.ParameterList(self.vae.decoder.head.parameters(recurse=False))
         adam = AdamOptions(learning_rate=WIDTH_LEARNING_RATE)
-        return [[Objective("width", self.reconstruction, trains=widths, optimiser=adam)]] if len(widths) else []
+        return [Objective("width", self.reconstruction, trains=width, optimiser=adam)] if len(width) else []
 
     def reconstruction(self, minibatch: Minibatch, step: Step) -> Loss:
-        """-log p(x | z) with all of the autoencoder fixed but what the likelihood holds per feature."""
+        """-log p(x | z) in nats per cell, the autoencoder fixed but for its likelihood."""
         decoder = self.vae.decoder
         with frozen(self.vae):
-            z, _ = self.vae.posterior(minibatch).draw(
-                step.noise.normal(minibatch.rows, self.options.n_latent, stream=_LATENT)
-            )
-            h = decoder(z, minibatch)
+            h = decoder(self._drawn(minibatch, step), minibatch)
         x = transforms.apply(decoder.transform, minibatch.x)
         return Loss({"reconstruction": -decoder.head.log_prob(h, x, minibatch.library)})
+
+    def _drawn(self, minibatch: Minibatch, step: Step) -> Float[Tensor, "n_obs n_latent"]:
+        """A latent of each cell from its posterior."""
+        noise = step.noise.normal(minibatch.rows, self.options.n_latent, stream=_LATENT)
+        return self.vae.posterior(minibatch).draw(noise)[0]
 
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         self.population.learn(source, rows, rng)
@@ -222,16 +226,16 @@ class Diffusion(Model, Generates, Imputes):
         """The mean squared error over the latent and `N_LEVELS` times; 1 is that of predicting nothing."""
         n_latent, rows, noise = self.options.n_latent, minibatch.rows, step.noise
         with frozen(self.vae):
-            z, _ = self.vae.posterior(minibatch).draw(noise.normal(rows, n_latent, stream=_LATENT))
+            x = self._standardise(self._drawn(minibatch, step))
         label = minibatch.label
         if self.training:
             dropped = noise.uniform(rows, 1, stream=_DROP)[:, 0] < self.options.label_dropout
             label = torch.where(dropped, -1, label)
         described = self._describe(minibatch, label, minibatch.library)
-        quarter = torch.arange(N_LEVELS, device=z.device)
+        quarter = torch.arange(N_LEVELS, device=x.device)
         t = ((noise.uniform(rows, 1, stream=_TIME) + quarter) / N_LEVELS * schedule.LATEST).reshape(-1)
         epsilon = noise.normal(rows, N_LEVELS * n_latent, stream=_NOISE).reshape(-1, n_latent)
-        x, described = (each.repeat_interleave(N_LEVELS, dim=0) for each in (self._standardise(z), described))
+        x, described = (each.repeat_interleave(N_LEVELS, dim=0) for each in (x, described))
         predicted = self.denoiser(schedule.noisy(x, epsilon, t), t, described)
         error = (predicted - schedule.target(self.options.prediction, x, epsilon, t)).square()
         return Loss({"denoising": error.reshape(minibatch.n_obs, -1).mean(dim=1)})
@@ -263,7 +267,10 @@ class Diffusion(Model, Generates, Imputes):
 
     @torch.no_grad()
     def impute(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
-        """The mean of `DRAWS` decoded latents; labels are not used, since they often come from the values themselves."""
+        """The means of `DRAWS` latents, given what was measured; of a cell with as many counts as this one has.
+
+        Labels are not used, because they often come from the values themselves.
+        """
         q = self.vae.posterior(minibatch)
         measured = Measured(minibatch, q.variance / self.latent_sd.square())
         told = self._told(minibatch, minibatch.library, guidance=0.0)
@@ -273,7 +280,7 @@ class Diffusion(Model, Generates, Imputes):
         for _ in range(DRAWS):
             x_t = schedule.noisy(centre, self._normal(minibatch.n_obs, generator), start)
             x = schedule.ddim(lambda x_t, t: self._towards(self._clean(x_t, t, told), t, measured), x_t, when)
-            total += self.vae.decoder.mean(x * self.latent_sd + self.latent_mean, minibatch)
+            total += self.vae.decoder.mean_given(x * self.latent_sd + self.latent_mean, minibatch)
         return total / DRAWS
 
     def _towards(
@@ -281,16 +288,16 @@ class Diffusion(Model, Generates, Imputes):
     ) -> Float[Tensor, "n_obs n_latent"]:
         """An estimate of x moved by one step of Newton's method towards what was measured.
 
-        The estimate is as uncertain as the noise (sigma^2), the measurement as the encoder says: the two precisions add.
+        The estimate is as uncertain as the noise (sigma^2), the measurement as the encoder says; their precisions add.
         """
         precision = 1 / schedule.sigma(t).square()[:, None] + 1 / measured.variance
-        return x + PULL * self._slope(x, measured.cells) / precision
+        return x + self._slope(x, measured.cells) / precision
 
     def _slope(self, x: Float[Tensor, "n_obs n_latent"], cells: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
         """The gradient of log p(measured values | x) by x."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            log_prob = self.vae.decoder.log_prob(x * self.latent_sd + self.latent_mean, cells, WHERE(cells))
+            log_prob = self.vae.decoder.log_prob(x * self.latent_sd + self.latent_mean, cells)
             (slope,) = torch.autograd.grad(log_prob.sum(), x)
         return slope
 

@@ -50,7 +50,7 @@ class GraphAutoencoderOptions(Options):
     n_layers: int = Field(1, ge=0, description="hidden graph layers; a cell hears neighbours n_layers + 1 hops away")
     n_decoder_layers: int = Field(1, ge=0, description="hidden layers in the decoder; 0 is a linear decoder")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate in the encoder")
-    convolution: Convolution = Field("sage", description="gcn: by degree; sage: mean and itself; gat: by attention")
+    convolution: Convolution = Field("gcn", description="gcn: by degree; sage: mean and itself; gat: by attention")
     graph: Literal["expression", "space"] = Field(
         "expression", description="neighbours by principal components, or by place within a batch"
     )

@@ -13,7 +13,7 @@ LARGEST_FREQUENCY = 100.0  # radians per unit of time; faster waves tell times a
 
 
 def time_embedding(t: Float[Tensor, " n_obs"], width: int) -> Float[Tensor, "n_obs width"]:
-    """Half of the columns are sines, half cosines; frequencies rise geometrically from 1. `width` is even, 4 at least."""
+    """Sines, then cosines, of frequencies that rise geometrically from 1; `width` is even and 4 at least."""
     steps = torch.arange(width // 2, device=t.device, dtype=t.dtype) / (width // 2 - 1)
     phases = t[:, None] * LARGEST_FREQUENCY**steps
     return torch.cat([phases.sin(), phases.cos()], dim=1)

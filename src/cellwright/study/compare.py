@@ -166,7 +166,7 @@ def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame
     board = summarise(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame(columns=LEADERBOARD_COLUMNS)
     if unscored:
         rows = pd.DataFrame(unscored, columns=LEADERBOARD_COLUMNS).drop_duplicates(["model", "setting", "reason"])
-        board = pd.concat([board, rows], ignore_index=True)
+        board = pd.concat([board, rows], ignore_index=True) if tables else rows
     with replacing(study.folder / "leaderboard.csv") as path:
         board.to_csv(path, index=False)
     return board

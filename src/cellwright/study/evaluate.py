@@ -123,7 +123,8 @@ def _leiden(adata: AnnData, use_rep: str, label_key: str, seed: int) -> pd.DataF
 
 def _add_what_people_look_at(adata: AnnData, use_rep: str, key: str, cells: Prepared) -> None:
     embed(adata, use_rep=use_rep)
-    if adata.obs[key].nunique() > 1:
+    # the features of a sequence are its times, with gaps: none of them is a marker
+    if adata.obs[key].nunique() > 1 and cells.source.schema.steps is None:
         adata.uns["markers"] = markers(as_anndata(cells.source), adata.obs[key])
     by = [field.key for field in (cells.source.schema.label, cells.source.schema.batch) if field]
     if by:

@@ -134,7 +134,8 @@ def _received(model: Attends, source: StoredSource, n_labels: int) -> tuple[_Rec
     Memory is that of a block of cells, of the references' neighbours and of n_labels numbers per reference.
     """
     weights: list[sparse.csr_array] = []
-    n_cells, attention = np.zeros(0), None
+    n_cells: np.ndarray = np.zeros(1)
+    attention = None
     for minibatch in in_order(source, None, BLOCK_ROWS):
         attention = model.attend(minibatch)
         n_references = len(attention.label)
@@ -145,8 +146,7 @@ def _received(model: Attends, source: StoredSource, n_labels: int) -> tuple[_Rec
         equal = there / there.sum(dim=1, keepdim=True).clamp(min=1)
         block = [_by_taker(w.numpy(), attention, taker, known, n_labels) for w in (attention.weights, equal)]
         weights = [one + other for one, other in zip(weights, block, strict=True)] if weights else block
-        counts = np.bincount(taker[known], minlength=n_references + n_labels)
-        n_cells = n_cells + counts if n_cells.size else counts
+        n_cells = n_cells + np.bincount(taker[known], minlength=n_references + n_labels)
     assert attention is not None  # open_data refuses no cells
     return _Received(weights[0], n_cells, n_labels), _Received(weights[1], n_cells, n_labels), attention
 

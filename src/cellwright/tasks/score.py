@@ -85,6 +85,10 @@ _KEY_OF = {"latent": "use_rep", "labels_true": "label_key", "clusters": "cluster
 def _given(arrays: dict[str, Any], argument: str, metric: str) -> Any:
     value = arrays.get(argument)
     if value is None:
-        remedy = f"give {_KEY_OF[argument]}" if argument in _KEY_OF else "use tasks.reconstruct, which makes them"
+        remedy = (
+            f"give {_KEY_OF[argument]}"
+            if argument in _KEY_OF
+            else f"use tasks.{METRICS[metric].task}, which makes them"
+        )
         raise DataError(f"the metric {metric!r} must have {argument}; none were given. Please {remedy}.")
     return value

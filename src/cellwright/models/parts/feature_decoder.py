@@ -54,6 +54,14 @@ class FeatureDecoder(nn.Module):
         mean = self.head.mean(self(latent, minibatch), minibatch.library)
         return transforms.invert(self.transform, mean, minibatch.library)
 
+    def mean_given(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """What is expected of a second measurement of these cells, on the scale of the data (see `Head.mean_given`)."""
+        x = transforms.apply(self.transform, minibatch.x)
+        mean = self.head.mean_given(self(latent, minibatch), x, minibatch.library)
+        return transforms.invert(self.transform, mean, minibatch.library)
+
     def sample(
         self,
         latent: Float[Tensor, "n_obs n_latent"],

@@ -54,7 +54,7 @@ class GraphEncoder(EncoderOptions):
     """
 
     name: Literal["graph"] = "graph"
-    convolution: Convolution = Field("sage", description="gcn: by degree; sage: mean and itself; gat: by attention")
+    convolution: Convolution = Field("gcn", description="gcn: by degree; sage: mean and itself; gat: by attention")
     graph: Literal["expression", "space"] = Field(
         "expression", description="neighbours by principal components, or by place within a batch"
     )
