@@ -30,6 +30,8 @@ PUBLIC = [
     "ConvertOptions",
     "DataError",
     "DataFileError",
+    "Diffusion",
+    "DiffusionOptions",
     "embed",
     "fit",
     "FitOptions",

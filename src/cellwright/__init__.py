@@ -39,6 +39,8 @@ _WHERE = {
     "build": "models",
     "Autoencoder": "models.autoencoder",
     "AutoencoderOptions": "models.autoencoder",
+    "Diffusion": "models.diffusion",
+    "DiffusionOptions": "models.diffusion",
     "GraphAutoencoder": "models.gnn",
     "GraphAutoencoderOptions": "models.gnn",
     "PCA": "models.pca",

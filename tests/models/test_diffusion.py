@@ -64,7 +64,10 @@ def seeded(seed=0):
 
 def test_each_objective_trains_its_own_part(data):
     model = untrained(data)
-    assert [[objective.name for objective in stage] for stage in model.stages()] == [["elbo", "width"], ["denoising"]]
+    assert [[objective.name for objective in stage] for stage in model.stages()] == [
+        ["elbo", "width"],
+        ["denoising", "width"],
+    ]
     trained = {objective.name: objective.trains for stage in model.stages() for objective in stage}
     assert trained["elbo"] is model.vae
     assert trained["denoising"] is model.denoiser
@@ -214,7 +217,7 @@ def test_a_pretrained_vae_is_copied_and_not_trained(data, run_of_a_vae):
     from cellwright.train.saved import load_run
 
     model = Diffusion(data.schema, DiffusionOptions(**SMALL, pretrained=run_of_a_vae))
-    assert [stage[0].name for stage in model.stages()] == ["width", "denoising"]
+    assert [[objective.name for objective in stage] for stage in model.stages()] == [["denoising", "width"]]
     fit(model, data, SHORT, progress=False)
     for name, value in load_run(run_of_a_vae).state_dict().items():
         if name != "decoder.head.log_theta":

@@ -6,7 +6,8 @@ Wasserstein: the critic's scores differ as much as they can between real and gen
 Logistic: the critic says which of two samples a point is from, in nats. Of batches: the critic names the batch.
 
 References: [Arjovsky17] the Wasserstein distance by a critic; [Gulrajani17] the penalty on its slope, equation 3;
-[Goodfellow14] the logistic losses; [Tzeng15] confusion, section 3.2.
+[Goodfellow14] the logistic losses; [Tzeng15] confusion, section 3.2;
+[Mescheder18] the squared slope, equation 9.
 """
 
 from collections.abc import Callable
@@ -39,6 +40,14 @@ def gradient_penalty(
         between = (share * real + (1 - share) * made).detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
         return (slope.norm(dim=1) - 1).square()
+
+
+def squared_slope(critic: Critic, points: Float[Tensor, "n_obs n_in"]) -> Float[Tensor, " n_obs"]:
+    """|slope|^2 of the critic at each point (R1): what damps the circling of a critic and what it judges."""
+    with torch.enable_grad():
+        at = points.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+        return slope.square().sum(dim=1)
 
 
 def tell_apart(of_first: Float[Tensor, " n_obs"], of_second: Float[Tensor, " n_obs"]) -> Float[Tensor, " n_obs"]:

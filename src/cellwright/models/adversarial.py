@@ -4,15 +4,17 @@
     z, or a draw from N(0, I) -prior critic-> log odds of "from N(0, I)" (n_obs,)
     z -batch critic-> logits of the batch (n_obs, n_batch)
 
-The autoencoder minimises -log p(x | z, batch), in nats per cell; plus what it costs not to pass for the prior, and what
-the batch critic knows of the batch beyond its share, each times a weight. The critics minimise their own errors. A
-posterior of a cell has no width here: it is all latents together that look like N(0, I), where the VAE's KL asks it
-of each cell. The batch critic is there if there are several batches. It assumes that these have the same kinds of
-cells: where a kind is in one batch only, it hides the kind.
-Differs from [Makhzani16] in the batch critic, the count likelihood, and one step for both tasks of the encoder.
+The autoencoder minimises -log p(x | z, batch), in nats per cell, and two terms with weights: what it costs not to pass
+for the prior, and what the batch critic knows of the batch beyond its share. The critics minimise their own errors and
+the squares of their slopes: without these the two sides circle each other, and the batch stays in the latent. The
+posterior of a cell has no width: it is all latents together that look like N(0, I), where the VAE's KL asks it of each
+cell. A large weight of the prior merges cell types into one cloud. The batch critic is there if there are several
+batches. It assumes that these have the same kinds of cells: where a kind is in one batch only, it hides the kind.
+Differs from [Makhzani16] in the batch critic, the count likelihood, the penalty on slopes, and one step for both tasks
+of the encoder.
 
 References: [Makhzani16] adversarial autoencoders; [Goodfellow14] the critic of the prior; [Tzeng15] and [Ganin16] what
-is hidden from a critic of the domain; [Kingma15] Adam.
+is hidden from a critic of the domain; [Mescheder18] the squared slope; [Kingma15] Adam.
 """
 
 from dataclasses import replace
@@ -33,7 +35,7 @@ from cellwright.core.support import Support
 from cellwright.data.source import Source
 from cellwright.likelihoods import AnyLikelihood
 from cellwright.likelihoods.negative_binomial import NegativeBinomial
-from cellwright.losses.adversarial import hide_batch, name_batch, pass_for_first, tell_apart
+from cellwright.losses.adversarial import hide_batch, name_batch, pass_for_first, squared_slope, tell_apart
 from cellwright.models.model import Model
 from cellwright.models.parts.cell_encoder import MLPEncoder
 from cellwright.models.parts.encoders import AnyEncoder
@@ -42,8 +44,8 @@ from cellwright.nn.mlp import MLP, Hidden
 from cellwright.nn.transform import Transform, support_of
 
 _PRIOR = 1  # stream of the noise
-import os
-BETA, BETA2 = float(os.environ.get("B1", "0.5")), float(os.environ.get("B2","0.99"))
+# of the critics: little momentum, because what they judge moves
+_BETA_1, _BETA_2 = 0.5, 0.9
 
 
 class AdversarialAutoencoderOptions(Options):
@@ -56,10 +58,11 @@ class AdversarialAutoencoderOptions(Options):
     transform: Transform = Field("log1p", description="of the values before the encoder")
     likelihood: AnyLikelihood = Field(NegativeBinomial(), description="p(x | z)")
     encoder: AnyEncoder = Field(MLPEncoder(), description="what reads a cell: an MLP, or an encoder of another family")
-    prior_weight: float = Field(10.0, ge=0, description="of the latent's likeness to N(0, I) in the loss")
+    prior_weight: float = Field(1.0, ge=0, description="of the latent's likeness to N(0, I) in the loss")
     batch_weight: float = Field(100.0, ge=0, description="of hiding the batch in the loss; nothing for a single batch")
     learning_rate: float = Field(1e-3, gt=0, description="step size of Adam for the autoencoder")
-    critic_learning_rate: float = Field(1e-3, gt=0, description="step size of Adam for the critics")
+    critic_learning_rate: float = Field(5e-3, gt=0, description="step size of Adam for the critics")
+    penalty: float = Field(0.1, ge=0, description="weight of the squared slopes of the critics in their loss")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of the autoencoder")
 
 
@@ -69,7 +72,7 @@ class AdversarialAutoencoder(Model, Encodes, Decodes):
     reads = frozenset({"views", "batch", "covariates"})
     # the other terms say who of two adversaries is ahead
     validates_on = "autoencoder/reconstruction"
-    citations = ("Makhzani16", "Goodfellow14", "Tzeng15", "Ganin16", "Kingma15")
+    citations = ("Makhzani16", "Goodfellow14", "Tzeng15", "Ganin16", "Mescheder18", "Kingma15")
     batch_shares: Tensor
 
     def __init__(
@@ -119,7 +122,7 @@ class AdversarialAutoencoder(Model, Encodes, Decodes):
         adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.weight_decay)
         autoencoder = nn.ModuleList([self.encoder, self.decoder])
         critics = nn.ModuleList([critic for critic in (self.prior_critic, self.batch_critic) if critic is not None])
-        fast = AdamOptions(learning_rate=self.options.critic_learning_rate, beta_1=BETA, beta_2=BETA2)
+        fast = AdamOptions(learning_rate=self.options.critic_learning_rate, beta_1=_BETA_1, beta_2=_BETA_2)
         return [
             [
                 Objective("autoencoder", self.autoencoder_loss, trains=autoencoder, optimiser=adam),
@@ -139,26 +142,18 @@ class AdversarialAutoencoder(Model, Encodes, Decodes):
         return Loss(terms, weights={"prior": self.options.prior_weight, "batch": self.options.batch_weight})
 
     def critics_loss(self, minibatch: Minibatch, step: Step) -> Loss:
-        """How badly the critics tell the latent from N(0, I), and the batches from each other."""
+        """How badly the critics tell the latent from N(0, I), and the batches from each other; their slopes."""
         with torch.no_grad():
             z = self.encode(minibatch)
         prior = step.noise.normal(minibatch.rows, self.options.n_latent, stream=_PRIOR)
-        g = float(os.environ.get("R1", "0"))
-        with torch.enable_grad():
-            z.requires_grad_(); prior.requires_grad_()
-            sp, sz = self.prior_critic(prior)[:, 0], self.prior_critic(z)[:, 0]
-            terms = {"prior": tell_apart(sp, sz)}
-            pen = 0
-            for s, v in ((sp, prior), (sz, z)):
-                (d,) = torch.autograd.grad(s.sum(), v, create_graph=True)
-                pen = pen + g * d.square().sum(1)
-            if self.batch_critic is not None:
-                l = self.batch_critic(z)
-                terms["batch"] = name_batch(l, minibatch.batch)
-                (d,) = torch.autograd.grad(terms["batch"].sum(), z, create_graph=True)
-                pen = pen + g * d.square().sum(1)
-            terms["pen"] = pen
-        return Loss(terms)
+        terms = {"prior": tell_apart(self.prior_critic(prior)[:, 0], self.prior_critic(z)[:, 0])}
+        slopes = [squared_slope(lambda point: self.prior_critic(point)[:, 0], points) for points in (prior, z)]
+        if self.batch_critic is not None:
+            batch_critic = self.batch_critic
+            terms["batch"] = name_batch(batch_critic(z), minibatch.batch)
+            slopes.append(squared_slope(lambda point: name_batch(batch_critic(point), minibatch.batch), z))
+        terms["penalty"] = torch.stack(slopes).sum(dim=0)
+        return Loss(terms, weights={"penalty": self.options.penalty})
 
 
 def _critic(options: AdversarialAutoencoderOptions, n_out: int) -> nn.Module:

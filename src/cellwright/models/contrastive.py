@@ -46,7 +46,7 @@ class ContrastiveOptions(Options):
     transform: Transform = Field("log_normalise", description="of the values before the encoder")
     encoder: AnyEncoder = Field(MLPEncoder(), description="what reads a cell: an MLP, or an encoder of another family")
     masked_share: float = Field(0.5, ge=0, lt=1, description="share of its genes that a view of a cell lacks")
-    temperature: float = Field(0.5, gt=0, description="of the similarities; less gives near cells more weight")
+    temperature: float = Field(0.2, gt=0, description="of the similarities; less gives near cells more weight")
     learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
 

@@ -5,6 +5,8 @@
     generate: noise -a few deterministic steps-> z -decoder-> counts of a library that a training cell lends
     impute: z of the cell -a little noise-> z_t -steps, each drawn towards what was measured-> z -decoder-> means
 
+Beside both stages the likelihood's own numbers per feature are trained with a step size of their own: with a theta that
+is too small, cells drawn even from the posterior of real cells are told from real ones in seven of eight cases.
 In a share of the training the label is not told, so that one network knows both p(z | label) and p(z); in generation
 `guidance` g gives unlabelled + g (labelled - unlabelled): 0 ignores the label, 1 is its distribution, more sharpens it.
 Differs from [Rombach22] in the network, an MLP, and in that it is told the library, which a latent of counts knows of;
@@ -46,7 +48,7 @@ from cellwright.nn.schedule import Prediction
 from cellwright.nn.transform import Transform
 
 N_LEVELS = 4  # noise levels per cell and step, one in each quarter of the time: the loss of one alone is mostly chance
-WIDTH_LEARNING_RATE = 0.05
+WIDTH_LEARNING_RATE = 0.05  # of what the likelihood holds per feature
 FROM, DRAWS = 0.35, 8  # of an imputation: the time that a cell is taken to, and how often
 
 # options that the weights of a pretrained run depend on
@@ -126,6 +128,10 @@ class Diffusion(Model, Generates, Imputes):
             schema, options.n_latent, n_hidden=options.n_denoiser_hidden, n_layers=options.n_denoiser_layers
         )
         self.population = Population(schema)
+        self.latent_mean: Tensor
+        self.latent_sd: Tensor
+        self.log_library_mean: Tensor
+        self.log_library_sd: Tensor
         for name, size in (("latent", options.n_latent), ("log_library", 1)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_sd", torch.ones(size))
@@ -190,16 +196,13 @@ class Diffusion(Model, Generates, Imputes):
     def stages(self) -> list[list[Objective]]:
         adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.denoiser_weight_decay)
         denoising = Objective("denoising", self.denoising_error, trains=self.denoiser, optimiser=adam)
-        first = self._objectives_of_vae() + self._objectives_of_width()
-        return [first, [denoising]] if first else [[denoising]]
+        trained = [] if self.pretrained else [[*objectives, *self._width()] for objectives in self.vae.stages()]
+        return [*trained, [denoising, *self._width()]]
 
-    def _objectives_of_vae(self) -> list[Objective]:
-        return self.vae.stages()[0] if self.pretrained is None else []
+    def _width(self) -> list[Objective]:
+        """What the likelihood holds per feature (theta of a negative binomial), by steps of its own size, to the end.
 
-    def _objectives_of_width(self) -> list[Objective]:
-        """What the likelihood holds per feature (theta of a negative binomial), by steps of its own size.
-
-        By the autoencoder's steps it would stay near where it started until early stopping; the latent does not need
+        By the autoencoder's steps it would stay near where it started until early stopping: the latent hardly needs
         it, drawn counts do.
         """
         width = nn.ParameterList(self.vae.decoder.head.parameters(recurse=False))

@@ -49,7 +49,7 @@ from cellwright.nn.transform import Transform, support_of
 # of the momentum there is little, because a critic's gradients change with what it judges [Gulrajani17, algorithm 1]
 _BETA_1, _BETA_2 = 0.0, 0.9
 _START = 0.1  # of the deviations, against those that random weights would give
-_START_SD = 0.1  # of the noise of a feature
+_START_SD = 0.3  # of the noise of a feature
 _STREAMS = 3  # kinds of noise in a draw
 _FOR_CRITIC, _FOR_GENERATOR, _BETWEEN = 0, _STREAMS, 2 * _STREAMS  # first streams
 
@@ -84,7 +84,7 @@ class GAN(Model, Generates):
 
     reads = frozenset({"views", "label", "batch", "covariates"})
     validates_on = None  # the losses of adversaries say who is ahead, not how good the cells are
-    usual_epochs = 100
+    usual_epochs = 40
     citations = ("Goodfellow14", "Gulrajani17", "Mirza14", "Marouf20", "Heusel17", "Kingma15")
     mean: Tensor
     log_library_mean: Tensor
