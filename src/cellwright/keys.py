@@ -50,9 +50,7 @@ KEYS: tuple[Key, ...] = (
         "options, what was chosen, the silhouette of each candidate",
     ),
     Key("uns", "markers", "DataFrame", "(n_clusters * n_top, 11)", "markers", "marker features per cluster"),
-    Key(
-        "uns", "interactions", "DataFrame", "(n_pairs, 10)", "interactions", "attention per pair of labels, and its null"
-    ),
+    Key("uns", "interactions", "DataFrame", "(n_pairs, 10)", "interactions", "attention per pair of labels, its null"),
     Key("uns", "composition", "DataFrame", "long form", "composition", "clusters by label and batch"),
     Key(
         "uns",

@@ -116,3 +116,8 @@ def test_what_is_not_there_or_no_time_is_refused():
     adata.obs["pseudotime"] = 1.0
     with pytest.raises(DataError, match="two different times"):
         windows(adata, time="pseudotime", by="branch")
+
+
+def test_a_window_without_cells_cannot_count_as_measured():
+    with pytest.raises(OptionError, match="min_cells must be 1 or more; it is 0"):
+        windows(cells(), time="pseudotime", by="branch", min_cells=0)

@@ -58,3 +58,10 @@ def test_a_cell_without_a_prediction_is_refused(name):
 def test_labels_of_other_cells_are_refused(name):
     with pytest.raises(DataError, match="7 and 6 entries"):
         METRICS[name].function(TRUE, PREDICTED[:-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_numbers_are_one_label_whether_or_not_a_missing_value_made_floats_of_them(name):
+    true = pd.Series([1, 2, np.nan, 2])
+    assert METRICS[name].function(true, np.array([1, 2, 1, 2])) == 1
+    assert METRICS[name].function(true.astype(np.float32), ["1", "2", "1", "2"]) == 1

@@ -95,6 +95,16 @@ def test_edges_are_drawn_anew_in_every_step_and_are_the_same_under_its_key(data,
     assert not torch.equal(first, other)
 
 
+@pytest.mark.parametrize(("number", "which"), [(2.0**-25, 0), (1 - 2.0**-24, -1), (1.0, -1)])
+def test_every_neighbour_can_be_drawn_and_nothing_beyond_the_last(data, minibatch, monkeypatch, number, which):
+    """Noise in float32 is one itself in one case of 2^24: once in some forty fits."""
+    model = prepared("gae", data)
+    cells = model.encoder.nodes(model.encoder.inputs(minibatch), minibatch)
+    monkeypatch.setattr(NoiseKey, "uniform", lambda self, rows, width, stream: torch.full((len(rows), width), number))
+    partners = model._partners(cells, minibatch, Step.evaluation(0))
+    assert torch.equal(partners, cells.neighbours[:, which])
+
+
 def test_edges_pull_the_latents_of_neighbours_together(data, minibatch):
     """One step against the edges alone lowers their loss: its gradient reaches both ends."""
     model = prepared("gae", data)

@@ -152,20 +152,20 @@ def test_the_cross_entropy_is_that_of_the_labelled_rows(source):
 def test_balanced_weights_make_every_label_count_the_same(source):
     model = made("lstm", source, class_weight="balanced")
     n = np.array([6, 3])
-    np.testing.assert_allclose(model.label_weight, 9 / (2 * n))
+    np.testing.assert_allclose(model.class_weight, 9 / (2 * n))
     minibatch = minibatch_of(source)
     logits = model.logits(minibatch)
     known = minibatch.label >= 0
-    expected = functional.cross_entropy(logits[known], minibatch.label[known], weight=model.label_weight)
+    expected = functional.cross_entropy(logits[known], minibatch.label[known], weight=model.class_weight)
     torch.testing.assert_close(
-        loss_of(model, minibatch)[known].sum() / model.label_weight[minibatch.label[known]].sum(), expected
+        loss_of(model, minibatch)[known].sum() / model.class_weight[minibatch.label[known]].sum(), expected
     )
 
 
 def test_balanced_weights_are_those_of_the_training_rows(source):
     model = build("lstm", source.schema, class_weight="balanced")
     model.prepare(0, source, np.array([0, 1, 3]), np.random.default_rng(0))
-    assert model.label_weight.tolist() == [1, 1]
+    assert model.class_weight.tolist() == [1, 1]
 
 
 def test_a_forecaster_that_learned_nothing_says_no_change(source):
@@ -239,3 +239,22 @@ def test_values_under_a_mask_change_nothing_in_training(source):
         loss_of(model, minibatch).sum().backward()
         assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
     assert torch.isnan(SparseRows.of(values()).dense()).any()
+
+
+def test_a_quantity_that_a_sequence_does_not_have_stays_out_of_its_forecast():
+    """What the head says of it was never trained; a forecast that fed it back as measured would depend on it."""
+    var = pd.DataFrame(
+        {"experiment": ["a"] * 4 + ["b"] * 2, "time": [0, 1, 0, 1, 0, 1], "what": ["x", "x", "y", "y", "x", "x"]},
+        index=list("abcdef"),
+    )
+    rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    keys = {"step_key": "time", "sequence_key": "experiment", "quantity_key": "what"}
+    source = open_data(AnnData(rows, var=var), **keys)
+    model, minibatch = made("forecaster", source), minibatch_of(source)
+    before = said_by(model, minibatch)
+    with torch.no_grad():
+        model.head[-1].bias[1] += 5
+    after = said_by(model, minibatch)
+    assert torch.equal(before[:, 1, :, 0], after[:, 1, :, 0])
+    assert torch.isnan(after[:, 1, :, 1]).all()
+    assert not torch.equal(before[:, 0, :, 0], after[:, 0, :, 0])

@@ -31,10 +31,20 @@ def test_a_query_among_the_references_is_left_out_wherever_it_stands(n_dims):
         assert sorted(found.tolist()) == [other for other in range(50) if other != row]
 
 
-def test_all_references_at_the_same_place_are_left_out_and_the_next_ones_found():
-    references = torch.cat([torch.zeros(5, 30), draw(20, 30)])
-    index, distance = nearest(torch.zeros(1, 30), references, 20, same=1e-4)
-    assert sorted(index[0].tolist()) == list(range(5, 25))
+@pytest.mark.parametrize("n_dims", [2, 30])
+@pytest.mark.parametrize("n_same", [5, 200])
+def test_all_references_at_the_same_place_are_left_out_and_the_next_ones_found(n_dims, n_same):
+    """Also where they are more than the candidates that are looked at first."""
+    others = draw(300, n_dims)
+    references, queries = (
+        torch.cat([torch.ones(n_same, n_dims), others]),
+        torch.cat([torch.ones(2, n_dims), others[:1]]),
+    )
+    index, distance = nearest(queries, references, 20, same=1e-4)
+    expected, places = nearest(queries, others, 20, same=1e-4)
+    assert torch.equal(index[:2], expected[:2] + n_same)
+    torch.testing.assert_close(distance[:2], places[:2])
+    assert (index >= 0).all()
     assert distance.isfinite().all()
 
 

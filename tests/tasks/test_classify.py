@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.split import random_split
-from cellwright.errors import AbilityError, DataError, OptionError
+from cellwright.errors import AbilityError, DataError, OptionError, SchemaMismatch
 from cellwright.keys import predicted_key
 from cellwright.models import build
 from cellwright.tasks.classify import SCORES, classify, score_classification
@@ -103,3 +103,12 @@ def test_a_model_that_cannot_and_one_that_was_not_fitted_are_refused(source):
         classify(build("pca", source.schema), source)
     with pytest.raises(DataError, match="was not trained"):
         classify(build("logistic", source.schema), source)
+
+
+def test_a_source_whose_labels_have_other_codes_is_refused(model, cells):
+    renamed = cells.copy()
+    renamed.obs["label"] = renamed.obs["label"].cat.remove_unused_categories().cat.rename_categories(lambda c: f"x{c}")
+    with pytest.raises(
+        SchemaMismatch, match=r"label categories that logistic was trained with, .*schema=model\.schema"
+    ):
+        score_classification(model, open_data(renamed, label_key="label"), SPLIT.test, held_out=True)

@@ -8,7 +8,7 @@ from scipy import sparse
 from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.split import Split, random_split
-from cellwright.errors import AbilityError, DataError, OptionError
+from cellwright.errors import AbilityError, DataError, OptionError, UnsuitableValues
 from cellwright.metrics import METRICS
 from cellwright.models import build
 from cellwright.tasks import generate as module
@@ -233,3 +233,44 @@ def test_real_values_are_compared_as_they_are(cells):
     made = module._drawn(fitted("real_cells", data), codes, np.full(len(codes), -1), 0).toarray()
     expected = METRICS["variance_error"].function(values[SPLIT.test], made)
     assert found["variance_error"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_labels_whose_batch_is_unknown_have_their_share(cells):
+    adata = cells.copy()
+    adata.obs["batch"] = np.where(adata.obs["label"] == adata.obs["label"].cat.categories[0], None, adata.obs["batch"])
+    model = fitted("nb_by_label", open_data(adata, **KEYS))
+    made = generate(model, 1000)
+    shares = adata.obs["label"].iloc[SPLIT.train].value_counts(normalize=True)
+    assert all(abs(n - 1000 * shares[name]) < 1 for name, n in counts(made).items())
+    assert len(counts(made)) == 3
+
+
+def test_a_generator_of_no_numbers_has_failed_and_is_not_without_scores(data, monkeypatch):
+    model = fitted("nb_by_label", data)
+    made_by = type(model).generate
+    monkeypatch.setattr(type(model), "generate", lambda *args: made_by(*args) * np.nan)
+    with pytest.raises(UnsuitableValues, match="x_generated must be finite"):
+        score_generation(model, data, SPLIT.test, held_out=True)
+
+
+def test_values_below_zero_count_as_zero_where_real_ones_are_not_negative(data, monkeypatch):
+    model = fitted("nb_by_label", data)
+    made_by = type(model).generate
+    expected = score_generation(model, data, SPLIT.test, held_out=True)
+
+    def below_zero(*args):
+        values = made_by(*args)
+        return values.where(values > 0, -3.0)
+
+    monkeypatch.setattr(type(model), "generate", below_zero)
+    assert score_generation(model, data, SPLIT.test, held_out=True).equals(expected)
+
+
+def test_held_out_cells_without_labels_are_scored_together(cells, data):
+    unlabelled = cells.copy()
+    unlabelled.obs.loc[unlabelled.obs_names[SPLIT.test], "label"] = np.nan
+    table = score_generation(
+        fitted("nb_by_label", data), open_data(unlabelled, schema=data.schema), SPLIT.test, held_out=True
+    )
+    assert table["metric"].tolist() == list(SCORES)
+    assert set(table["group"]) == {""}

@@ -19,6 +19,7 @@ from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.split import random_split
 from cellwright.errors import DataError, RunError, SchemaMismatch, TrainingDiverged, UnsuitableValues
 from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
+from cellwright.models.transformer import TransformerClassifier, TransformerClassifierOptions
 from cellwright.models.vae import VAE, VAEOptions
 from cellwright.run import Run
 from cellwright.train.fit import fit
@@ -256,6 +257,20 @@ def test_a_second_fit_goes_on_from_the_weights(data):
 def test_a_class_balanced_fit_needs_labels(cells):
     with pytest.raises(DataError, match=r"balance='label' must have classes.*Give label_key"):
         fit(VAE(open_data(cells).schema, SMALL), open_data(cells), FitOptions(balance="label"), progress=False)
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_a_classifier_is_not_trained_or_stopped_by_cells_without_a_label(cells, tmp_path, part):
+    """Their loss is zero in every epoch, so that the weights of the first would be kept as the best."""
+    split, adata = random_split(cells.n_obs, validation=0.2, seed=0), cells.copy()
+    rows = split.train if part == "training" else split.validation
+    adata.obs["kind"] = np.resize(["a", "b"], cells.n_obs).astype(object)
+    adata.obs.iloc[rows, adata.obs.columns.get_loc("kind")] = None
+    source = open_data(adata, label_key="kind")
+    model = TransformerClassifier(source.schema, TransformerClassifierOptions(n_hidden=8))
+    with pytest.raises(DataError, match=rf"must have {part} cells with a label; none of {len(rows)} has one.*Give"):
+        fit(model, source, SHORT, split=split, run=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("batch_size", [3, 53, 159], ids="batch_size {}".format)

@@ -24,8 +24,9 @@ def log_normalised(counts):
 
 @pytest.fixture(scope="module")
 def mixture():
+    """Labels that a classifier tells apart in real cells (.98), or it could not judge generated ones."""
     return simulate(
-        SimulateOptions(n_obs=2000, n_vars=100, n_latent=2, label_shares=(0.6, 0.3, 0.1), label_distance=3), seed=0
+        SimulateOptions(n_obs=2000, n_vars=100, n_latent=4, label_shares=(0.6, 0.3, 0.1), label_distance=3), seed=0
     )
 
 
@@ -35,9 +36,9 @@ def told_labels(mixture):
     return LogisticRegression(max_iter=2000).fit(log_normalised(mixture.adata.X.toarray()), mixture.label)
 
 
-def trained(adata, epochs, **keys):
+def trained(adata, epochs, options=None, **keys):
     data = open_data(adata, **keys)
-    model = build("gan", data.schema, n_hidden=128)
+    model = build("gan", data.schema, n_hidden=128, **(options or {}))
     fit(model, data, FitOptions(seed=0, max_epochs=epochs, validation=0), progress=False)
     return model
 
@@ -52,9 +53,14 @@ def correlations(counts, features):
 
 
 def test_without_labels_the_gan_recovers_proportions_and_correlations(mixture, told_labels):
-    """It is told of no label: both have to come out of the noise."""
+    """It is told of no label: both have to come out of the noise.
+
+    From the mean of all cells it has further to go than from a label's: at the default rates the rarest label, a tenth
+    of the cells, is not there yet after as many epochs.
+    """
     real = mixture.adata.X.toarray()
-    generated = made(trained(mixture.adata, 150), 2000)
+    faster = {"learning_rate": 5e-4, "critic_learning_rate": 2e-3}
+    generated = made(trained(mixture.adata, 150, faster), 2000)
     shares = np.bincount(told_labels.predict(log_normalised(generated)), minlength=3) / 2000
     assert np.abs(shares - np.bincount(mixture.label) / 2000).max() < 0.1
     features = np.argsort(-log_normalised(real).var(axis=0))[:30]

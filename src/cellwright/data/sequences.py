@@ -54,8 +54,11 @@ def windows(
     Returns one row per group (its name is the index; columns of `obs` that are constant within every group are kept,
     and `n_cells`), `X (n_groups, n_windows * n_quantities)` float32 with NaN where nothing was measured, `var["step"]`
     (middle of the window, in the unit of `time`), `var["quantity"]`, and `layers["n_cells"]` (cells in the window).
-    Raises `MissingKey`; `DataError` for a time that is not numeric or has no extent.
+    Raises `MissingKey`; `DataError` for a time that is not numeric or has no extent; `OptionError` for `n_windows` or
+    `min_cells` below 1.
     """
+    if min_cells < 1:
+        raise OptionError(f"min_cells must be 1 or more; it is {min_cells}. A mean of no cell is no measurement.")
     obs = adata.obs
     for key, role in ((time, "time"), (by, "by")):
         if key not in obs:

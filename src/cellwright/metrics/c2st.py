@@ -22,7 +22,7 @@ def c2st(x_real: np.ndarray, x_generated: np.ndarray) -> float:
 
     Accuracy is the mean of two shares, of real cells recognised as real and of generated ones recognised as generated
     (`recalls`), so sides of different size count alike. Below .5 nothing was found either, and it becomes .5. Compare
-    with real cells against real cells, because chance alone gives about .5 + .3 / sqrt(n) for n cells a side. Give
+    with real cells against real cells: for n cells a side chance scatters it by .35 / sqrt(n). Give
     log-normalised values. At most 2,000 cells of each side are used.
 
     Raises `DataError` for fewer than 10 cells of a side.

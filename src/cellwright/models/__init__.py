@@ -88,7 +88,7 @@ MODELS: dict[str, Entry] = {
         "adversarial autoencoder: critics make the latent normal and free of the batch",
     ),
     "gan": Entry(GAN, GANOptions, "generates cells of a label and batch; Wasserstein GAN with gradient penalty"),
-    "diffusion": Entry(Diffusion, DiffusionOptions, "denoising diffusion on the latent of a VAE; generates and imputes"),
+    "diffusion": Entry(Diffusion, DiffusionOptions, "denoising diffusion on a VAE's latent; generates and imputes"),
     "gae": Entry(
         GraphAutoencoder, GraphAutoencoderOptions, "graph autoencoder: a cell together with its nearest training cells"
     ),

@@ -143,6 +143,7 @@ class GraphAutoencoder(Model, Encodes, Decodes, Attends):
             return None
         n_there = (cells.neighbours >= 0).sum(dim=1, keepdim=True)  # neighbours come first, nothing after them
         drawn = (step.noise.uniform(minibatch.rows, 1, EDGE_STREAM) * n_there).long()
+        drawn = drawn.minimum((n_there - 1).clamp(min=0))  # float32 rounds one number in 2^24 up to one
         return cells.neighbours.gather(1, drawn)[:, 0]
 
     def _draw(

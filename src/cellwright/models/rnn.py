@@ -17,8 +17,6 @@ References: [Elman90] the plain recurrent network; [Hochreiter97] LSTM; [Cho14] 
 autoencoder; [Che18] masks and intervals as inputs.
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -35,6 +33,7 @@ from cellwright.core.support import Support
 from cellwright.data.source import Source
 from cellwright.errors import OptionError
 from cellwright.models.model import Model
+from cellwright.models.parts.class_weight import ClassWeight, class_weights
 from cellwright.models.parts.step_grid import Sequences, StepGrid
 from cellwright.nn.recurrent import Cell, StackedRNN, at_last
 
@@ -62,7 +61,7 @@ class RecurrentOptions(Options):
 class SequenceClassifierOptions(RecurrentOptions):
     """Options of the sequence classifier."""
 
-    class_weight: Literal["none", "balanced"] = Field(
+    class_weight: ClassWeight = Field(
         "none", description="of a row in the loss; balanced: every label counts the same, however rare"
     )
 
@@ -73,7 +72,7 @@ class SequenceClassifier(Model, Classifies):
     reads = frozenset({"views", "label"})
     needs = frozenset({"steps", "label"})
     citations = ("Elman90", "Hochreiter97", "Cho14", "Che18", "Srivastava14", "Kingma15")
-    label_weight: Tensor
+    class_weight: Tensor
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class SequenceClassifier(Model, Classifies):
         self.grid = StepGrid(_steps_of(schema))
         self.recurrent = options.stack(self.grid.n_inputs)
         self.head = nn.Linear(self.recurrent.n_out, schema.n_labels)
-        self.register_buffer("label_weight", torch.ones(schema.n_labels))
+        self.register_buffer("class_weight", torch.ones(schema.n_labels))
 
     @property
     def support(self) -> Support:
@@ -93,10 +92,7 @@ class SequenceClassifier(Model, Classifies):
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         self.grid.learn(source, rows)
-        if self.options.class_weight == "balanced":
-            labels = source.annotation.label[rows]
-            n = np.bincount(labels[labels >= 0], minlength=self.schema.n_labels)
-            self.label_weight.copy_(torch.from_numpy(n.sum() / (max(1, np.count_nonzero(n)) * np.maximum(n, 1))))
+        self.class_weight.copy_(class_weights(self.options.class_weight, source, rows))
 
     def stages(self) -> list[list[Objective]]:
         return [[Objective("classification", self.cross_entropy, trains=self, optimiser=self.options.adam)]]
@@ -111,7 +107,7 @@ class SequenceClassifier(Model, Classifies):
     def cross_entropy(self, minibatch: Minibatch, step: Step) -> Loss:
         """-log p(label) times the label's weight; zero where there is no label."""
         label = minibatch.label.clamp(min=0)
-        weight = torch.where(minibatch.label >= 0, self.label_weight[label], 0.0)
+        weight = torch.where(minibatch.label >= 0, self.class_weight[label], 0.0)
         entropy = functional.cross_entropy(self.logits(minibatch), label, reduction="none")
         return Loss({"cross_entropy": entropy * weight})
 
@@ -185,13 +181,15 @@ class SequenceForecaster(Model, Forecasts):
         value = at_last(_last_measured(sequences), sequences.lengths)
         usual = self.grid.usual_gaps[which][:, None]
         gap = self.grid.ends[which][:, None] + usual - at_last(sequences.times[..., None], sequences.lengths)
+        # what a sequence does not have was never measured in training either
+        known = self.grid.has_quantity[which].to(value.dtype)
         found = []
         for ahead in range(n_steps):
             lengths = sequences.lengths + ahead
             state = at_last(self.recurrent(inputs, lengths), lengths)
             value = value + self._change(state, gap)
             found.append(value)
-            fed = torch.cat([value, torch.ones_like(value), self.grid.context(which, gap)[:, 0]], dim=1)
+            fed = torch.cat([value * known, known, self.grid.context(which, gap)[:, 0]], dim=1)
             inputs = inputs.index_put((rows, lengths), fed)
             gap = usual
         return torch.stack(found, dim=1)

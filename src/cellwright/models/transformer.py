@@ -23,8 +23,6 @@ that are asked for; from [Devlin19]: a latent has to tell the hidden values as w
 References: [Vaswani17]; [Devlin19] masked pretraining; [Cui24] tokens of genes and values, values told from the cell.
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,6 +39,7 @@ from cellwright.core.support import Support
 from cellwright.data.source import Source
 from cellwright.errors import OptionError
 from cellwright.models.model import Model
+from cellwright.models.parts.class_weight import ClassWeight, class_weights
 from cellwright.models.parts.token_encoder import TokenEncoder, choose_tokens
 from cellwright.nn.mlp import MLP, Hidden
 from cellwright.nn.transform import Transform, support_of
@@ -145,7 +144,7 @@ class TransformerClassifierOptions(Options):
     n_layers: int = Field(1, ge=1, description="attention blocks")
     n_heads: int = Field(2, ge=1, description="heads of the attention")
     max_genes: int = Field(128, ge=1, description="tokens of a cell at most: those largest relative to their mean")
-    class_weight: Literal["none", "balanced"] = Field(
+    class_weight: ClassWeight = Field(
         "none", description="balanced: every label counts the same in training, however many cells it has"
     )
     pretrained: str | None = Field(
@@ -196,12 +195,7 @@ class TransformerClassifier(Model, Classifies):
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         self.encoder.prepare(source, rows, rng)
-        if self.options.class_weight == "balanced":
-            labels = source.annotation.label[rows]
-            counts = np.bincount(labels[labels >= 0], minlength=self.schema.n_labels)
-            # as scikit-learn: n_obs / (n_labels x cells of the label); one without cells has no say
-            weight = np.divide(counts.sum(), (counts > 0).sum() * counts, out=np.zeros(len(counts)), where=counts > 0)
-            self.class_weight.copy_(torch.from_numpy(weight))
+        self.class_weight.copy_(class_weights(self.options.class_weight, source, rows))
 
     def logits(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_labels"]:
         """log p(label | x), but for a constant of each cell."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 BLOCK_ENTRIES = 2**24  # distances at a time: 64 MB
-SPARE = 10  # candidates beyond those asked for: room for references at distance zero
+SPARE = 10  # candidates beyond those asked for: room for references at distance zero; more where they are more
 EXACT_DIMS = 4  # up to so many, differences are cheaper than they are inaccurate as products
 
 
@@ -46,31 +46,39 @@ def position_among(
         return torch.full((len(queries),), -1, dtype=torch.int64, device=queries.device)
     found = []
     for block in queries.split(max(1, BLOCK_ENTRIES // len(references))):
-        candidates, distance, itself = _candidates(block, references, 1, same)
+        candidates, distance, itself = _candidates(block, references, 1 + SPARE, same)
         first = torch.where(itself, distance, torch.inf).argmin(dim=1, keepdim=True)
         found.append(torch.where(itself.any(dim=1), candidates.gather(1, first)[:, 0], -1))
     return torch.cat(found)
 
 
-def _nearest_of_block(queries: Tensor, references: Tensor, width: int, same: float) -> tuple[Tensor, Tensor]:
-    candidates, distance, itself = _candidates(queries, references, width, same)
+def _nearest_of_block(
+    queries: Tensor, references: Tensor, width: int, same: float, spare: int = SPARE
+) -> tuple[Tensor, Tensor]:
+    candidates, distance, itself = _candidates(queries, references, width + spare, same)
     order = torch.where(itself, torch.inf, distance).sort(dim=1, stable=True)
-    index = torch.where(order.values.isinf(), -1, candidates.gather(1, order.indices))
-    return index[:, :width], order.values[:, :width]
+    index = torch.where(order.values.isinf(), -1, candidates.gather(1, order.indices))[:, :width]
+    distance = order.values[:, :width]
+    if candidates.shape[1] < len(references):
+        # more references are the query itself than there was room for
+        short = torch.nonzero(index[:, -1] < 0)[:, 0]
+        for rows in short.split(max(1, BLOCK_ENTRIES // references.numel())):
+            index[rows], distance[rows] = _nearest_of_block(queries[rows], references, width, same, 4 * spare)
+    return index, distance
 
 
-def _candidates(queries: Tensor, references: Tensor, width: int, same: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions of at least `width` nearest references, ascending; their distances; which are the query itself."""
-    squares = _squares(queries, references)
+def _candidates(queries: Tensor, references: Tensor, n: int, same: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions of the `n` nearest references, ascending; their distances; which are the query itself."""
+    proximity = _proximity(queries, references)
     # ascending, so that ties have one order whatever the rounding
-    candidates = squares.topk(min(width + SPARE, len(references)), dim=1, largest=False).indices.sort(dim=1).values
+    candidates = proximity.topk(min(n, len(references)), dim=1, largest=False).indices.sort(dim=1).values
     # squares from products are off by rounding errors of the norms, which near zero is everything
     distance = (references[candidates] - queries[:, None]).square().sum(dim=2).sqrt()
     return candidates, distance, distance <= same * queries.norm(dim=1, keepdim=True)
 
 
-def _squares(queries: Tensor, references: Tensor) -> Tensor:
-    """Squared distances, as far as their order needs them."""
+def _proximity(queries: Tensor, references: Tensor) -> Tensor:
+    """What orders the references of each query as their distances do."""
     if queries.shape[1] <= EXACT_DIMS:
-        return (queries[:, None] - references).square().sum(dim=2)
+        return torch.cdist(queries, references, compute_mode="donot_use_mm_for_euclid_dist")
     return references.square().sum(dim=1) - 2 * queries @ references.T

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellwright.core.abilities import ABILITIES, abilities_of
+from cellwright.core.schema import Schema
 from cellwright.data.check import check_values
 from cellwright.data.open import open_data
 from cellwright.data.source import StoredSource
@@ -42,8 +43,8 @@ def refuse_unfitted(model: Model, task: str) -> None:
 def cells_for(model: Model, data: Any, task: str) -> StoredSource:
     """`data` (a source, an AnnData, a MuData or a path) as a source with the model's features, in the model's order.
 
-    Raises `DataError` for a model that was not trained, `SchemaMismatch` for other features, `UnsuitableValues` for
-    values that the model cannot use.
+    Raises `DataError` for a model that was not trained, `SchemaMismatch` for other features or other categories,
+    `UnsuitableValues` for values that the model cannot use.
     """
     refuse_unfitted(model, task)
     if not isinstance(data, StoredSource):
@@ -53,8 +54,22 @@ def cells_for(model: Model, data: Any, task: str) -> StoredSource:
             f"`{task}` needs the {model.schema.n_vars} features that {name_of(model)} was trained on, in their order; "
             f"the source has {data.schema.n_vars} others. Open it with open_data(..., schema=model.schema)."
         )
+    _refuse_other_codes(data.schema, model, task)
     check_values(data, model.support, wanted_by=name_of(model))
     return data
+
+
+def _refuse_other_codes(schema: Schema, model: Model, task: str) -> None:
+    """Codes mean what the schema says; under another one, label 0 is another label."""
+    for field in ("batch", "label", "condition"):
+        known, given = getattr(model.schema, field), getattr(schema, field)
+        if known is not None and given is not None and known.values != given.values:
+            raise SchemaMismatch(
+                f"`{task}` must have cells with the {field} categories that {name_of(model)} was trained with, "
+                f"{', '.join(known.values[:5])}{', ...' if known.n > 5 else ''}; the source has "
+                f"{', '.join(given.values[:5])}{', ...' if given.n > 5 else ''}. "
+                "Open it with open_data(..., schema=model.schema)."
+            )
 
 
 def annotated(model: Model, source: StoredSource, split: Split | None = None) -> AnnData:

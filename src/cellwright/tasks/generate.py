@@ -18,7 +18,7 @@ from cellwright.core.abilities import Generates, Wanted
 from cellwright.core.minibatch import SparseRows
 from cellwright.core.schema import Categories
 from cellwright.data.split import apportion
-from cellwright.errors import DataError, OptionError, did_you_mean
+from cellwright.errors import DataError, OptionError, UnsuitableValues, did_you_mean
 from cellwright.metrics import METRICS
 from cellwright.models import name_of
 from cellwright.models.model import Model
@@ -61,7 +61,9 @@ def generate(
     total = _total(n_obs, labels, batches)
     of_label = _counts_of(model.schema.label, labels, total, "labels")
     of_batch = _counts_of(model.schema.batch, batches, total, "batches")
-    kinds = np.array(_kinds(maker.kind_counts.cpu().numpy(), total, of_label, of_batch))
+    if of_label is None and of_batch is None:
+        of_label = _shares(maker.label_counts.cpu().numpy(), total)
+    kinds = np.array(_kinds(maker.kind_counts.cpu().numpy(), of_label, of_batch))
     label, batch = kinds[:, 0].repeat(kinds[:, 2]), kinds[:, 1].repeat(kinds[:, 2])
     cells = AnnData(X=_drawn(maker, label, batch, seed), var=pd.DataFrame(index=list(model.schema.var_names)))
     cells.obs_names = [f"generated_{number}" for number in range(total)]
@@ -98,6 +100,8 @@ def score_generation(model: Model, data: Any, rows: np.ndarray, *, held_out: boo
         label = source.annotation.label[rows]
         # in one block: what hands out training cells would repeat some in the next, and copies are easy to recognise
         made = SparseRows.of(_drawn(maker, label, np.full(len(rows), -1), seed, block_rows=AT_MOST_CELLS))
+        if scale != "none":
+            made = made.map(lambda values: values.clamp(min=0))  # no data could be less, and it has no logarithm
         generated = transforms.apply(scale, made).dense().numpy()
         for name in SCORES:
             table += _scored(name, label_names(source, rows), real, generated)
@@ -106,9 +110,11 @@ def score_generation(model: Model, data: Any, rows: np.ndarray, *, held_out: boo
 
 
 def _scored(name: str, labels: pd.Series | None, real: np.ndarray, generated: np.ndarray) -> list[ScoreRow]:
-    """The rows of one metric, none where there are too few cells for it."""
+    """The rows of one metric, none where there are too few cells for it. Raises `UnsuitableValues` for NaN."""
     try:
         return score_rows(METRICS[name], name, labels, x_real=real, x_generated=generated)
+    except UnsuitableValues:
+        raise  # a generator that makes such values has failed
     except DataError:
         return []
 
@@ -162,13 +168,11 @@ def _counts_of(field: Categories | None, asked: Asked, total: int, role: str) ->
     return {field.values.index(name): n for name, n in counts.items() if n}
 
 
-def _kinds(trained: np.ndarray, total: int, of_label: Counts | None, of_batch: Counts | None) -> list[Kind]:
-    """How many cells of each label and batch, in their order; what was not asked for follows the training cells.
+def _kinds(trained: np.ndarray, of_label: Counts | None, of_batch: Counts | None) -> list[Kind]:
+    """How many cells of each label and batch, in their order; the one that is None follows the training cells.
 
     `trained (n_labels + 1, n_batch)` are theirs, in the last row those without a label.
     """
-    if of_label is None and of_batch is None:
-        of_label = _shares(trained[:-1].sum(axis=1), total)
     if of_batch is None:
         assert of_label is not None
         kinds = [(a, b, n) for a, wanted in of_label.items() for b, n in _shares(trained[a], wanted).items()]

@@ -61,9 +61,9 @@ def common_scale(source: StoredSource, rows: np.ndarray) -> Transform:
 
 
 def label_names(source: StoredSource, rows: np.ndarray) -> pd.Series | None:
-    """The label of each of `rows`, None where it is missing; no series where the data were opened without labels."""
-    if source.schema.label is None:
-        return None
+    """The label of each of `rows`, None where it is missing; no series where none of them has one."""
     codes = source.annotation.label[rows]
+    if source.schema.label is None or (codes < 0).all():
+        return None
     names = np.array([*source.schema.label.values, None], dtype=object)
     return pd.Series(names[codes])

@@ -63,8 +63,8 @@ def fit(
     is resumed.
 
     Raises `SchemaMismatch` for data that the model was not built for, `UnsuitableValues` for values it cannot use,
-    `TrainingDiverged` for a loss that is not finite, `Interrupted` after Ctrl-C or SIGTERM (resumable), `RunError` for
-    a folder that cannot be written.
+    `DataError` for a classifier whose training or validation cells all lack a label, `TrainingDiverged` for a loss that
+    is not finite, `Interrupted` after Ctrl-C or SIGTERM (resumable), `RunError` for a folder that cannot be written.
     """
     source = data if isinstance(data, StoredSource) else open_data(data, schema=model.schema)
     _check_schema(model, source)
@@ -72,6 +72,7 @@ def fit(
     if model.support is Support.non_negative:
         warn_of_logarithms(source, wanted_by=name_of(model))
     split = split or random_split(source.n_obs, validation=options.validation, seed=options.seed)
+    _check_labels(model, source, split)
     folder = None if run is None else Run(run)
     if folder is not None and is_main_process():
         begin_run(folder, model, source, split, options, command)
@@ -281,4 +282,16 @@ def _check_schema(model: Model, source: StoredSource) -> None:
             raise SchemaMismatch(
                 f"the data must have the {field} that the model was built with; theirs differ. Build the model from "
                 "data.schema, or open the data with open_data(..., schema=model.schema)."
+            )
+
+
+def _check_labels(model: Model, source: StoredSource, split: Split) -> None:
+    """Refuse to train a classifier, or to stop it, by a loss that is zero because no cell has a label."""
+    if "label" not in model.needs or not model.stages():
+        return
+    for part, rows in (("training", split.train), ("validation", split.validation)):
+        if len(rows) and not (source.annotation.label[rows] >= 0).any():
+            raise DataError(
+                f"{type(model).__name__} must have {part} cells with a label; none of {len(rows)} has one. Give "
+                "another split (or hold out none: validation=0), or another label_key."
             )

@@ -109,3 +109,19 @@ def test_a_loaded_population_lends_as_the_saved_one(data):
     assert torch.equal(first.covariates, second.covariates)
     assert torch.equal(first_library, second_library)
     assert torch.equal(saved.label_counts, loaded.label_counts)
+
+
+def test_of_too_many_cells_one_of_each_kind_is_kept_where_there_is_room(data):
+    """Else a label in a batch would be counted, and asked for, without a cell that could lend it."""
+    row = np.arange(N)
+    obs = pd.DataFrame(index=[f"cell{i}" for i in row])
+    obs["label"] = row % 4
+    # a batch of one cell for each label
+    obs["batch"] = np.where(row < 4, "rare", "usual")
+    source = open_data(AnnData(data.read("X", row), obs=obs), label_key="label", batch_key="batch")
+    for seed in range(5):
+        population = Population(source.schema, at_most=20)
+        population.learn(source, row, np.random.default_rng(seed))
+        assert len(population.cells.label) == 20
+        for label, batch in np.argwhere(population.kind_counts.numpy() > 0):
+            drawn(population, int(label), int(batch), n=1)

@@ -128,3 +128,12 @@ def test_rows_without_any_step_give_no_sequence_and_a_mean_of_zero(grid):
 def test_the_mean_is_over_the_sequences_that_a_row_has(grid):
     numbers = torch.tensor([[1.0], [3.0], [5.0], [6.0], [7.0]])
     assert sequences_of(grid).mean_by_row(numbers)[:, 0].tolist() == [2, 5.5, 7, 0]
+
+
+def test_quantities_of_very_different_size_have_each_their_own_scale():
+    var = pd.DataFrame({"time": [0, 0, 1, 1], "what": ["big", "small"] * 2}, index=list("abcd"))
+    rows = np.random.default_rng(0).normal(size=(200, 4)) * [1e6, 1e-3, 1e6, 1e-3]
+    source = open_data(AnnData(rows.astype(np.float32), var=var), step_key="time", quantity_key="what")
+    grid = StepGrid(source.schema.steps)
+    grid.learn(source, np.arange(200))
+    np.testing.assert_allclose(grid.scale[0], [rows[:, ::2].std(), rows[:, 1::2].std()], rtol=1e-4)

@@ -7,6 +7,7 @@ So a generated cell has a batch, covariates and a library that occur together am
 """
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
@@ -51,7 +52,8 @@ class Population(nn.Module):
         self.kind_counts.copy_(torch.from_numpy(self._kinds(labels, source.annotation.batch[rows])))
         at_most = self.at_most or MAX_CELLS
         if len(rows) > at_most:
-            rows = _sample_of_every_label(rows, labels, at_most, rng)
+            kinds = np.stack([labels, source.annotation.batch[rows]], axis=1)
+            rows = _sample_of_every_kind(rows, np.unique(kinds, axis=0, return_inverse=True)[1], at_most, rng)
         known = list(in_order(source, rows))
         self.cells.set(
             label=torch.cat([minibatch.label for minibatch in known]),
@@ -131,14 +133,13 @@ class Population(nn.Module):
         )
 
 
-def _sample_of_every_label(rows: np.ndarray, labels: np.ndarray, at_most: int, rng: np.random.Generator) -> np.ndarray:
-    """`at_most` rows at random, and of each label as many as of the rarest that fit: a rare label stays."""
+def _sample_of_every_kind(rows: np.ndarray, kinds: np.ndarray, at_most: int, rng: np.random.Generator) -> np.ndarray:
+    """`at_most` rows at random, but first some of each kind, one at least: a rare one stays.
+
+    A tenth of the room is divided among the kinds (label and batch) for that.
+    """
     order = rng.permutation(len(rows))
-    # the n-th cell of its label, in random order; labels take turns
-    turn = np.empty(len(rows), dtype=np.int64)
-    for label in np.unique(labels):
-        of_label = order[labels[order] == label]
-        turn[of_label] = np.arange(len(of_label))
-    few = turn < at_most // (10 * len(np.unique(labels)))
-    chosen = np.concatenate([np.flatnonzero(few), order[~few[order]]])[:at_most]
-    return np.sort(rows[chosen])
+    # the n-th cell of its kind, in random order; kinds take turns
+    turn = pd.Series(kinds[order]).groupby(kinds[order]).cumcount().to_numpy()
+    first = turn < max(1, at_most // (10 * len(np.unique(kinds))))
+    return np.sort(rows[np.concatenate([order[first], order[~first]])[:at_most]])

@@ -97,11 +97,11 @@ class StepGrid(nn.Module):
             n += observed.sum(dim=(0, 2))
             total += seen.sum(dim=(0, 2))
             squares += seen.square().sum(dim=(0, 2))
-        mean = total / n.clamp(min=1)
-        scale = (squares / n.clamp(min=1) - mean.square()).clamp(min=0).sqrt()
+        mean, mean_square = total / n.clamp(min=1), squares / n.clamp(min=1)
+        scale = (mean_square - mean.square()).clamp(min=0).sqrt()
         self.mean.copy_(mean)
         # what never varied, or was never measured, keeps its unit
-        self.scale.copy_(torch.where(scale > 1e-6 * squares.max().sqrt(), scale, 1.0))
+        self.scale.copy_(torch.where(scale > 1e-6 * mean_square.sqrt(), scale, 1.0))
 
     def placed(
         self, x: SparseRows
