@@ -84,5 +84,6 @@ def test_a_model_that_does_not_generate_ends_with_2(cellwright, finished, tmp_pa
 
 def test_names_may_hold_commas_and_equal_signs():
     assert _counts("CD4 T=100, B, naive=50,k=3=2") == {"CD4 T": 100, "B, naive": 50, "k=3": 2}
-    with pytest.raises(OptionError, match="separated by commas"):
-        _counts("a=1,b")
+    for text in ("a=1,b", "a=1,a=2"):
+        with pytest.raises(OptionError, match="each once, separated by commas"):
+            _counts(text)

@@ -88,12 +88,14 @@ def test_a_wrong_key_is_named_with_what_there_is(tmp_path):
 
 
 def test_places_that_are_no_places_are_refused():
-    away = PLACES.copy()
-    away[3, 0] = np.nan
-    with pytest.raises(DataError, match=r"obsm\['spatial'\] \(coordinates_key\) must hold finite numbers"):
-        open_data(cells(away), coordinates_key="spatial")
-    with pytest.raises(DataError, match="must hold finite numbers, one row per cell"):
-        open_data(cells(PLACES[:, :, None]), coordinates_key="spatial")
+    for value in (np.nan, np.inf, 1e300):  # the last is infinite in float32
+        away = PLACES.copy()
+        away[3, 0] = value
+        with pytest.raises(DataError, match=r"\(coordinates_key\) must hold finite numbers of float32; 1 cells have"):
+            open_data(cells(away), coordinates_key="spatial")
+    for none in (PLACES[:, :, None], PLACES[:, :0], PLACES > 0.5, PLACES.astype(str), sparse.csr_matrix(PLACES)):
+        with pytest.raises(DataError, match=r"obsm\['spatial'\].*must hold numbers, one row per cell; it holds"):
+            open_data(cells(none), coordinates_key="spatial")
 
 
 def test_places_of_another_space_or_for_a_model_without_are_refused():

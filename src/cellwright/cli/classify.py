@@ -23,12 +23,7 @@ app = App(name="classify", help="Say which label new cells have, with a saved ru
 def run(
     run: Annotated[Path, Parameter(help="the run folder of a model that classifies")],
     *,
-    data: Annotated[
-        str,
-        Parameter(
-            help="the new cells; features are matched by name, missing ones taken as zero, in sequences as not measured"
-        ),
-    ],
+    data: Annotated[str, Parameter(help="new cells, features matched by name; missing ones are zero or unmeasured")],
     out: Annotated[Path, Parameter(help="the .h5ad to write: obs and probabilities, without values")],
     keys: OpenOptions,
 ) -> None:

@@ -44,12 +44,14 @@ def run(
 
 def _counts(text: str) -> dict[str, int]:
     """`a=100,b=50` as a mapping. Raises `OptionError` for what is not."""
-    counts, end = {}, 0
+    counts: dict[str, int] = {}
+    end = 0
     for match in _COUNTED.finditer(text):
-        if match.start() == end:
-            counts[match[1].strip()], end = int(match[2]), match.end()
+        name = match[1].strip()
+        if match.start() == end and name not in counts:
+            counts[name], end = int(match[2]), match.end()
     if not counts or end < len(text):
         raise OptionError(
-            f"--labels must be name=count, separated by commas; it is {text!r}. Write for example a=100,b=50."
+            f"--labels must be name=count, each once, separated by commas; it is {text!r}. Write for example a=100,b=50."
         )
     return counts

@@ -23,7 +23,7 @@ app = App(name="reduce", help="Place new cells in the latent space of a saved ru
 def run(
     run: Annotated[Path, Parameter(help="a run folder")],
     *,
-    data: Annotated[str, Parameter(help="the new cells; features are matched by name, missing ones taken as zero")],
+    data: Annotated[str, Parameter(help="new cells, features matched by name; missing ones are zero or unmeasured")],
     out: Annotated[Path, Parameter(help="the .h5ad to write: obs and latents, without values")],
     umap: Annotated[bool, Parameter(help="add a UMAP, for looking")] = False,
     keys: OpenOptions,

@@ -66,12 +66,19 @@ class Contents:
             raise MissingKey.of("obsm", key, "coordinates_key", self.obsm)
         item = self.obsm[key]
         places = np.asarray(read_elem(item) if is_array(item) or is_group(item) else item)
-        if places.ndim != 2 or places.dtype.kind not in "iuf" or not np.isfinite(places).all():
+        if places.ndim != 2 or places.shape[1] == 0 or places.dtype.kind not in "iuf":
             raise DataError(
-                f"obsm[{key!r}] (coordinates_key) must hold finite numbers, one row per cell; it holds {places.dtype} "
-                f"of shape {places.shape}, or values that are not finite. Leave those cells out."
+                f"obsm[{key!r}] (coordinates_key) must hold numbers, one row per cell; it holds {places.dtype} of "
+                f"shape {places.shape}. Give an array of numbers."
             )
-        return places.astype(np.float32)
+        with np.errstate(over="ignore"):
+            places = places.astype(np.float32)
+        if n_bad := int((~np.isfinite(places)).any(axis=1).sum()):
+            raise DataError(
+                f"obsm[{key!r}] (coordinates_key) must hold finite numbers of float32; {n_bad} cells have others. "
+                "Leave those cells out."
+            )
+        return places
 
 
 def of_anndata(adata: AnnData, layer: str | None, modality: str | None, origin: str) -> Contents:

@@ -35,7 +35,7 @@ class RealCellsOptions(Options):
 
 
 class RealCells(Model, Generates):
-    """Cells that were trained on, drawn at random, none twice before all of a kind were drawn once."""
+    """Cells that were trained on, drawn at random; in a block, none twice before all of a kind were drawn once."""
 
     is_baseline = True
     reads = frozenset({"views", "label", "batch", "covariates"})

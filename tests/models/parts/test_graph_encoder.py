@@ -258,6 +258,20 @@ def test_identical_cells_are_each_others_neighbours_only_where_they_differ():
     assert (found >= 0).all()
 
 
+def test_cells_at_one_place_are_told_apart_and_from_one_that_was_not_trained_on():
+    adata = cells(90)
+    adata.obsm["spatial"] = np.repeat(adata.obsm["spatial"][:30], 3, axis=0)
+    adata.obs["batch"] = adata.obs["batch"].to_numpy()[np.repeat(np.arange(30), 3)]
+    rows = np.flatnonzero(np.arange(90) % 3 < 2)  # of each place the third cell was not trained on
+    data = open_data(adata, **KEYS)
+    encoder = prepared(data, rows, graph="space", convolution="gat")
+    with torch.no_grad():
+        itself = encoder.attention(whole(data)).itself
+    expected = np.full(90, -1)
+    expected[rows] = np.arange(60)
+    np.testing.assert_array_equal(itself, expected)
+
+
 def test_labels_change_nothing(data):
     encoder, minibatch = prepared(data), whole(data)
     inputs = encoder.inputs(minibatch)

@@ -1,5 +1,7 @@
 """A population lends what training cells have, of the wanted kind, and keeps rare labels."""
 
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,3 +127,19 @@ def test_of_too_many_cells_one_of_each_kind_is_kept_where_there_is_room(data):
         assert len(population.cells.label) == 20
         for label, batch in np.argwhere(population.kind_counts.numpy() > 0):
             drawn(population, int(label), int(batch), n=1)
+
+
+def test_values_of_cells_do_not_stay_in_memory(data, monkeypatch):
+    alive, seen = weakref.WeakSet(), []
+
+    def in_order(source, rows):
+        for minibatch in module_in_order(source, rows, 50):
+            seen.append(len(alive))
+            alive.add(minibatch)
+            yield minibatch
+
+    module_in_order = module.in_order
+    monkeypatch.setattr(module, "in_order", in_order)
+    learned(data)
+    assert len(seen) == N // 50
+    assert max(seen) <= 2

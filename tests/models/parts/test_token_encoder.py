@@ -68,6 +68,19 @@ def test_the_tokens_are_the_values_largest_relative_to_what_is_typical(form, max
     assert tokens.genes.shape[1] == min(max_genes, (values != 0).sum(axis=1).max())
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+def test_of_equal_scores_the_first_are_chosen_whatever_the_other_cells_are(form):
+    """As of peaks that are open or not: all values of a cell are equal, and many genes are equally frequent."""
+    rng = np.random.default_rng(0)
+    values = (rng.random((20, 400)) < rng.uniform(0.1, 0.8, (20, 1))).astype(np.float32)
+    whole = choose_tokens(SparseRows.of(form(values)), torch.ones(400), 64)
+    for row in range(20):
+        alone = choose_tokens(SparseRows.of(form(values[[row]])), torch.ones(400), 64)
+        expected = set(np.flatnonzero(values[row])[:64].tolist())
+        assert set(whole.genes[row][whole.there[row]].tolist()) == expected
+        assert set(alone.genes[0][alone.there[0]].tolist()) == expected
+
+
 def test_a_stored_value_that_was_masked_is_no_token():
     x = SparseRows.of(sparse.csr_matrix(np.ones((2, 4), dtype=np.float32)))
     tokens = choose_tokens(x.keep(lambda r, c: c != 2), torch.ones(4), 10)

@@ -240,14 +240,20 @@ class NeighbourEncoder(Encoder):
         return index, distance
 
     def _itself(self, nodes: Nodes, minibatch: Minibatch) -> Tensor:
-        """The position of each cell among the references, as it is known when its neighbours are sought."""
+        """The position of each cell among the references: by its features, in space also by its place and section."""
+        features, references = nodes.features, self.references
         if self.options.graph == "expression":
-            return position_among(nodes.features, self.references.features, same=SAME_CELL)
+            return position_among(features, references.features, same=SAME_CELL)
         found = torch.full_like(minibatch.batch, -1)
         for section in minibatch.batch.unique().tolist():
-            here, there = (torch.nonzero(cells == section)[:, 0] for cells in (minibatch.batch, self.references.batch))
-            among = position_among(minibatch.coordinates[here], self.references.places[there])
-            found[here] = torch.where(among >= 0, there[among.clamp(min=0)], -1)
+            here, there = (torch.nonzero(cells == section)[:, 0] for cells in (minibatch.batch, references.batch))
+            beside = (minibatch.coordinates[here, None] == references.places[there]).all(dim=2)
+            # exact: several cells may lie at one place, and one of them may be none of the references
+            distance = torch.cdist(
+                features[here], references.features[there], compute_mode="donot_use_mm_for_euclid_dist"
+            )
+            least, among = distance.masked_fill(~beside, torch.inf).min(dim=1)
+            found[here] = torch.where(least <= SAME_CELL * features[here].norm(dim=1), there[among], -1)
         return found
 
     def _refuse_strangers(self, section: int, distance: Tensor) -> None:

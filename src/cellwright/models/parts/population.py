@@ -54,13 +54,10 @@ class Population(nn.Module):
         if len(rows) > at_most:
             kinds = np.stack([labels, source.annotation.batch[rows]], axis=1)
             rows = _sample_of_every_kind(rows, np.unique(kinds, axis=0, return_inverse=True)[1], at_most, rng)
-        known = list(in_order(source, rows))
-        self.cells.set(
-            label=torch.cat([minibatch.label for minibatch in known]),
-            batch=torch.cat([minibatch.batch for minibatch in known]),
-            covariates=torch.cat([minibatch.covariates for minibatch in known]),
-            library=torch.cat([minibatch.library for minibatch in known]),
-        )
+        # without the values, which would fill the memory
+        known = [(m.label, m.batch, m.covariates, m.library) for m in in_order(source, rows)]
+        label, batch, covariates, library = (torch.cat(parts) for parts in zip(*known, strict=True))
+        self.cells.set(label=label, batch=batch, covariates=covariates, library=library)
         return rows
 
     def draw(self, wanted: Wanted, generator: Generator) -> tuple[Minibatch, Float[Tensor, "n_obs 1"]]:

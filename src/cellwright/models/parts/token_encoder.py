@@ -80,8 +80,19 @@ def choose_tokens(x: SparseRows, typical: Float[Tensor, " n_vars"], max_genes: i
     there = values != 0
     score = torch.where(there, values.abs() / typical[genes], -1.0)
     n_tokens = min(max_genes, int(there.sum(dim=1).max())) if x.n_obs else 0
-    chosen = score.topk(n_tokens, dim=1).indices
+    chosen = _largest(score, n_tokens)
     return Tokens(genes.gather(1, chosen), values.gather(1, chosen), there.gather(1, chosen))
+
+
+def _largest(score: Float[Tensor, "n_obs n_longest"], n: int) -> Int[Tensor, "n_obs n"]:
+    """Positions of the `n` largest of each row; of those that are equal at the end of these, the first."""
+    found = score.topk(n, dim=1)
+    if n == 0:
+        return found.indices
+    # which of them topk takes depends on the length of the rows, that is, on the other cells
+    last = found.values[:, -1]
+    tied = torch.nonzero((last >= 0) & ((score >= last[:, None]).sum(dim=1) > n))[:, 0]
+    return found.indices.index_copy(0, tied, score[tied].sort(dim=1, descending=True, stable=True).indices[:, :n])
 
 
 def _padded(x: SparseRows) -> tuple[Int[Tensor, "n_obs n_longest"], Float[Tensor, "n_obs n_longest"]]:
