@@ -1,6 +1,7 @@
 """open_data with coordinates: from every kind of input, for new cells, and what is refused."""
 
 import anndata
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from cellwright.core.schema import Coordinates
 from cellwright.data.open import open_data
 from cellwright.data.prepare import as_anndata
 from cellwright.data.source import in_order
-from cellwright.errors import DataError, MissingKey, SchemaMismatch
+from cellwright.errors import DataError, DataFileError, MissingKey, SchemaMismatch
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2 data", "ignore:zarr v3 autosharding")
 PLACES = np.random.default_rng(0).random((20, 2)) * 1000
@@ -96,6 +97,24 @@ def test_places_that_are_no_places_are_refused():
     for none in (PLACES[:, :, None], PLACES[:, :0], PLACES > 0.5, PLACES.astype(str), sparse.csr_matrix(PLACES)):
         with pytest.raises(DataError, match=r"obsm\['spatial'\].*must hold numbers, one row per cell; it holds"):
             open_data(cells(none), coordinates_key="spatial")
+
+
+def test_places_of_a_damaged_file_are_refused(tmp_path):
+    path = tmp_path / "cells.h5ad"
+    cells().write_h5ad(path)
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file["obsm/spatial"].attrs)
+        del file["obsm/spatial"]
+        file["obsm/spatial"] = PLACES[:19]
+        file["obsm/spatial"].attrs.update(attributes)
+    with pytest.raises(DataFileError, match=r"obsm\['spatial'\] in cells.h5ad must have 20 rows.*it has 19"):
+        open_data(path, coordinates_key="spatial")
+    cells().write_h5ad(path, compression="gzip")
+    with h5py.File(path) as file:
+        at = file["obsm/spatial"].id.get_chunk_info(0).byte_offset
+    path.write_bytes(path.read_bytes()[:at] + b"\xff" * 40 + path.read_bytes()[at + 40 :])
+    with pytest.raises(DataFileError, match=r"obsm\['spatial'\] in cells.h5ad cannot be read"):
+        open_data(path, coordinates_key="spatial")
 
 
 def test_places_of_another_space_or_for_a_model_without_are_refused():

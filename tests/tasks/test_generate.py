@@ -274,3 +274,12 @@ def test_held_out_cells_without_labels_are_scored_together(cells, data):
     )
     assert table["metric"].tolist() == list(SCORES)
     assert set(table["group"]) == {""}
+
+
+def test_cells_without_a_label_are_left_out_where_others_have_one(cells, model):
+    """They are often of one kind, and what could be generated for them is a mixture of all."""
+    unlabelled = cells.copy()
+    unlabelled.obs.loc[unlabelled.obs_names[SPLIT.test[:40]], "label"] = np.nan
+    source = open_data(unlabelled, schema=model.schema)
+    table = score_generation(model, source, SPLIT.test, held_out=True)
+    assert table.equals(score_generation(model, source, SPLIT.test[40:], held_out=True))

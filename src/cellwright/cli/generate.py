@@ -52,6 +52,6 @@ def _counts(text: str) -> dict[str, int]:
             counts[name], end = int(match[2]), match.end()
     if not counts or end < len(text):
         raise OptionError(
-            f"--labels must be name=count, each once, separated by commas; it is {text!r}. Write for example a=100,b=50."
+            f"--labels must be name=count, each once, separated by commas; it is {text!r}. Write e.g. a=100,b=50."
         )
     return counts

@@ -17,6 +17,7 @@ from anndata.io import read_elem
 from mudata import MuData
 
 from cellwright.core.schema import repeated
+from cellwright.data.safety import reading
 from cellwright.data.stored import StoredGroup, is_array, is_group
 from cellwright.errors import DataError, DataFileError, MissingKey
 
@@ -61,15 +62,24 @@ class Contents:
         _refuse_unusable_cells(self.obs, self.origin)
 
     def places(self, key: str) -> np.ndarray:
-        """`obsm[key]` as numbers, (n_obs, n_coordinates) float32. Raises `MissingKey`, and `DataError` for others."""
+        """`obsm[key]` as numbers, (n_obs, n_coordinates) float32.
+
+        Raises `MissingKey`, `DataError` for what is no finite number, `DataFileError` for a damaged file.
+        """
         if key not in self.obsm:
             raise MissingKey.of("obsm", key, "coordinates_key", self.obsm)
         item = self.obsm[key]
-        places = np.asarray(read_elem(item) if is_array(item) or is_group(item) else item)
+        with reading(f"obsm[{key!r}] in {self.origin}"):
+            places = np.asarray(read_elem(item) if is_array(item) or is_group(item) else item)
         if places.ndim != 2 or places.shape[1] == 0 or places.dtype.kind not in "iuf":
             raise DataError(
                 f"obsm[{key!r}] (coordinates_key) must hold numbers, one row per cell; it holds {places.dtype} of "
                 f"shape {places.shape}. Give an array of numbers."
+            )
+        if len(places) != len(self.obs):
+            raise DataFileError(
+                f"obsm[{key!r}] in {self.origin} must have {len(self.obs)} rows, as obs has; it has {len(places)}. "
+                "The file is damaged: write it again from its source."
             )
         with np.errstate(over="ignore"):
             places = places.astype(np.float32)

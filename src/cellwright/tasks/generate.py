@@ -84,13 +84,16 @@ def score_generation(model: Model, data: Any, rows: np.ndarray, *, held_out: boo
     """Rows of `scores.csv` for the task `generate`: generated cells against the real ones in `rows`, label by label.
 
     There are as many generated cells of each label as real ones, so that the proportions of labels tell nothing. Of
-    more than 2,000 real cells a seeded sample is taken; a cell whose label no training cell had is left out. Values
-    are compared as log(1 + 10,000 x / library) (real-valued data as they are), over all cells and within each label.
+    more than 2,000 real cells a seeded sample is taken; a cell whose label no training cell had is left out, and so is
+    one without a label where others have one. Values are compared as log(1 + 10,000 x / library) (real-valued data as
+    they are), over all cells and within each label.
     """
     maker = needs(model, Generates, "generate")
     source = cells_for(model, data, "generate")
-    known = np.append(maker.label_counts.cpu().numpy() > 0, True)  # the last is for -1, no label
-    rows = rows[known[source.annotation.label[rows]]]
+    label = source.annotation.label[rows]
+    # the last is for -1, no label: such cells can be asked for only as a mixture of all
+    known = np.append(maker.label_counts.cpu().numpy() > 0, (label < 0).all())
+    rows = rows[known[label]]
     if len(rows) > AT_MOST_CELLS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, AT_MOST_CELLS, replace=False))
     table: list[ScoreRow] = []
