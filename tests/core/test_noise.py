@@ -55,3 +55,11 @@ def test_uniform_at_single_places_is_what_the_whole_has_there():
     key, rows, columns = NoiseKey(2), torch.tensor([3, 3, 8]), torch.tensor([0, 4, 2])
     whole = key.uniform(torch.arange(10), 5)
     assert torch.equal(key.uniform_at(rows, columns), whole[rows, columns])
+
+
+@pytest.mark.parametrize("kernels", ["numba", "torch"])
+def test_the_largest_uniform_number_is_below_one(kernels, monkeypatch):
+    """In this row all 24 bits are set, to which float32 cannot add a half."""
+    monkeypatch.setenv("CELLWRIGHT_KERNELS", kernels)
+    number = NoiseKey(0).uniform(torch.tensor([3_478_412]), 1)
+    assert number.item() == 1 - 2**-24

@@ -128,3 +128,8 @@ def test_places_of_another_space_or_for_a_model_without_are_refused():
 def test_they_go_on_into_an_anndata_of_the_source():
     adata = as_anndata(open_data(cells(), coordinates_key="spatial"))
     check(open_data(adata, coordinates_key="spatial"))
+
+
+def test_places_that_float32_cannot_keep_apart_are_refused():
+    with pytest.raises(DataError, match=r"20 places apart in float32; \d+ are left. Subtract an offset"):
+        open_data(cells(PLACES + 5e8), coordinates_key="spatial")

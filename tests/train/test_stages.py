@@ -133,3 +133,36 @@ def test_a_loss_may_come_from_one_objective_every_third_step(data):
     ]
     fit(model, data, SHORT.model_copy(update={"max_epochs": 1, "validation": 0.0}), progress=False)
     assert calls == {"often": 7, "seldom": 3}  # 200 cells in 7 minibatches; steps 0, 3 and 6
+
+
+class Pretrained(VAE):
+    """A VAE that starts from another one's weights."""
+
+    pretrained = "a run that was there when the fit began"
+
+    def take(self, other):
+        self.load_state_dict(other.state_dict())
+
+
+def test_a_fit_that_resumes_needs_the_run_that_it_started_from_no_more(data, tmp_path, monkeypatch):
+    first = VAE(data.schema, SMALL)
+    fit(first, data, SHORT, run=tmp_path / "first", progress=False)
+    monkeypatch.setattr(Pretrained, "pretrained", str(tmp_path / "first"))
+    whole = Pretrained(data.schema, SMALL)
+    fit(whole, data, SHORT, run=tmp_path / "whole", progress=False)
+    halted, calls = Pretrained(data.schema, SMALL), []
+
+    def halting(minibatch, step):
+        calls.append(halted.training)
+        if sum(calls) == 8:
+            raise Halted
+        return VAE.negative_elbo(halted, minibatch, step)
+
+    halted.stages = lambda: [[Objective("elbo", halting, trains=halted)]]
+    with pytest.raises(Halted):
+        fit(halted, data, SHORT, run=tmp_path / "halved", progress=False)
+    (tmp_path / "first").rename(tmp_path / "moved")
+    resumed = Pretrained(data.schema, SMALL)
+    fit(resumed, data, SHORT, run=tmp_path / "halved", progress=False)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name

@@ -47,7 +47,8 @@ class NoiseKey:
             return out
         rows, columns = rows.long(), columns.long()  # the hash needs all 64 bits; stored columns are int32
         bits = _mix(_mix(rows * _signed(_GOLDEN) + _signed(self._key(stream))) + columns * _signed(_GOLDEN))
-        return ((bits >> 40 & 0xFFFFFF).to(torch.float32) + 0.5) / 2**24
+        # float32 has no half beside 2^24 - 1: the largest would be 1
+        return (((bits >> 40 & 0xFFFFFF).to(torch.float32) + 0.5) / 2**24).clamp(max=1 - 2**-24)
 
     def normal(self, rows: Int[Tensor, " n_obs"], width: int, stream: int = 0) -> Float[Tensor, "n_obs width"]:
         """Standard normal numbers, one row per entry of `rows`."""

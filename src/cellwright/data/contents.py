@@ -82,11 +82,16 @@ class Contents:
                 "The file is damaged: write it again from its source."
             )
         with np.errstate(over="ignore"):
-            places = places.astype(np.float32)
+            n_places, places = len(np.unique(places, axis=0)), places.astype(np.float32)
         if n_bad := int((~np.isfinite(places)).any(axis=1).sum()):
             raise DataError(
                 f"obsm[{key!r}] (coordinates_key) must hold finite numbers of float32; {n_bad} cells have others. "
                 "Leave those cells out."
+            )
+        if (n_left := len(np.unique(places, axis=0))) < n_places:
+            raise DataError(
+                f"obsm[{key!r}] (coordinates_key) must keep its {n_places} places apart in float32; {n_left} are left. "
+                "Subtract an offset that all cells have in common."
             )
         return places
 

@@ -11,6 +11,7 @@ from cellwright.kernels.compiled import inlined, kernel
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_LARGEST = np.float32(1 - 2.0**-24)
 _30, _27, _31, _40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
 
 
@@ -24,7 +25,8 @@ def _mix(z: np.uint64) -> np.uint64:
 @inlined
 def _uniform(of_row: np.uint64, column: int) -> np.float32:
     bits = _mix(of_row + np.uint64(column) * _GOLDEN) >> _40
-    return (np.float32(bits) + np.float32(0.5)) * np.float32(2.0**-24)
+    # float32 has no half beside 2^24 - 1: the largest would be 1
+    return min((np.float32(bits) + np.float32(0.5)) * np.float32(2.0**-24), _LARGEST)
 
 
 @kernel

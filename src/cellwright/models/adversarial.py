@@ -69,7 +69,7 @@ class AdversarialAutoencoderOptions(Options):
 class AdversarialAutoencoder(Model, Encodes, Decodes):
     """Encodes a cell as a point; decodes the point and the batch as a distribution over its features."""
 
-    reads = frozenset({"views", "batch", "covariates"})
+    reads = frozenset({"views", "batch", "covariates", "coordinates"})
     # the other terms say who of two adversaries is ahead
     validates_on = "autoencoder/reconstruction"
     citations = ("Makhzani16", "Goodfellow14", "Tzeng15", "Ganin16", "Mescheder18", "Kingma15")

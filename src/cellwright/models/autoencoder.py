@@ -59,7 +59,7 @@ class AutoencoderOptions(Options):
 class Autoencoder(Model, Encodes, Decodes):
     """Encodes a cell as a point; decodes the point and the batch as a distribution over its features."""
 
-    reads = frozenset({"views", "batch", "covariates"})
+    reads = frozenset({"views", "batch", "covariates", "coordinates"})
     citations = ("Hinton06", "Vincent08", "Kingma15")
 
     def __init__(self, schema: Schema, options: AutoencoderOptions = AutoencoderOptions()) -> None:  # noqa: B008  frozen

@@ -54,6 +54,7 @@ class ContrastiveOptions(Options):
 class Contrastive(Model, Encodes):
     """Encodes a cell as a point near those of its masked views."""
 
+    reads = frozenset({"views", "batch", "coordinates"})  # the last two by an encoder over places
     citations = ("Chen20", "Richter25", "Kingma15")
 
     def __init__(self, schema: Schema, options: ContrastiveOptions = ContrastiveOptions()) -> None:  # noqa: B008  frozen

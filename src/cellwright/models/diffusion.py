@@ -106,7 +106,7 @@ class Measured(NamedTuple):
 class Diffusion(Model, Generates, Imputes):
     """A distribution over the latent of a VAE, by label."""
 
-    reads = frozenset({"views", "batch", "covariates", "label"})
+    reads = frozenset({"views", "batch", "covariates", "label", "coordinates"})
     citations = (
         "Ho20",
         "Rombach22",

@@ -55,7 +55,7 @@ class VAEOptions(Options):
 class VAE(Model, Encodes, Decodes):
     """Encodes a cell as a Gaussian over z; decodes z and the batch as a distribution over its features."""
 
-    reads = frozenset({"views", "batch", "covariates"})
+    reads = frozenset({"views", "batch", "covariates", "coordinates"})
     citations = ("Kingma14", "Higgins17", "Lopez18", "Kingma15")
 
     def __init__(self, schema: Schema, options: VAEOptions = VAEOptions()) -> None:  # noqa: B008  frozen

@@ -117,7 +117,8 @@ class _Fit:
         self.spent_before = 0.0, 0.0  # wall and CPU seconds of the parts of this fit that were interrupted
 
     def run(self) -> History:
-        if not self.model.fitted:
+        saved = self.checkpoint.load()
+        if not self.model.fitted and saved is None:  # a checkpoint has all weights
             draw_weights(self.model)
             if self.model.pretrained:
                 self.model.take(load_run(self.model.pretrained))
@@ -125,7 +126,6 @@ class _Fit:
         if stages:
             devices = devices_for(self.options)
             self.device = str(devices.device)
-            saved = self.checkpoint.load()
             first = saved.place.stage if saved else 0
             n_entries = self.options.batch_size * self.model.schema.n_vars
             with watching_for_interruption() as interruption, enough_threads(n_entries):
