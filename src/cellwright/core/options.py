@@ -4,6 +4,7 @@ One line per option (type, default, bounds, meaning) makes the command-line flag
 the error message.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -35,3 +36,22 @@ class Options(BaseModel):
         name = ".".join(str(part) for part in first["loc"]) or "the value"
         must = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         return f"{name} of {cls.__name__} {must[0].lower() + must[1:]}; it is {first['input']!r}."
+
+
+def chosen_from(table: Mapping[str, type[Options]], role: str) -> Callable[[object], Options]:
+    """What makes an option of a choice among options with a `name`: themselves, a dict with the name, or the name.
+
+    It raises `OptionError` with the names there are, for `role` ("likelihood").
+    """
+
+    def choose(value: object) -> Options:
+        if isinstance(value, Options):
+            return value
+        options = dict(value) if isinstance(value, dict) else {"name": value}
+        name = options.get("name")
+        if not isinstance(name, str) or name not in table:
+            known = ", ".join(table)
+            raise OptionError(f"{role} must be one of {known}; it is {name!r}.{did_you_mean(str(name), table)}")
+        return table[name](**options)
+
+    return choose

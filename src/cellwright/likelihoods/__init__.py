@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from cellwright.errors import OptionError, did_you_mean
+from cellwright.core.options import chosen_from
 from cellwright.likelihoods.bernoulli import Bernoulli
 from cellwright.likelihoods.gaussian import Gaussian
 from cellwright.likelihoods.head import Head, Likelihood
@@ -32,17 +32,5 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "zinb": ZINB,
 }
 
-
-def _likelihood_of(value: object) -> Likelihood:
-    if isinstance(value, Likelihood):
-        return value
-    options = dict(value) if isinstance(value, dict) else {"name": value}
-    name = options.get("name")
-    if not isinstance(name, str) or name not in LIKELIHOODS:
-        known = ", ".join(LIKELIHOODS)
-        raise OptionError(f"likelihood must be one of {known}; it is {name!r}.{did_you_mean(str(name), LIKELIHOODS)}")
-    return LIKELIHOODS[name](**options)
-
-
 # an option of a model: a likelihood, its options as a dict with its "name", or the bare name; its JSON is the dict
-AnyLikelihood = Annotated[SerializeAsAny[Likelihood], BeforeValidator(_likelihood_of)]
+AnyLikelihood = Annotated[SerializeAsAny[Likelihood], BeforeValidator(chosen_from(LIKELIHOODS, "likelihood"))]
