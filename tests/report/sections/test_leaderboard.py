@@ -2,12 +2,14 @@ import math
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from cellwright.report.contents import read_contents
 from cellwright.report.page import _environment, render_section
 from cellwright.report.sections.leaderboard import SECTION, context, verdict
 from cellwright.report.standing import Column, Entry, Score, Standing
+from cellwright.report.text import MISSING
 from cellwright.run import Run
 
 ARI = Column("cluster", "ari", "higher")
@@ -132,3 +134,17 @@ def test_a_model_that_the_cap_on_epochs_stopped_says_so(study, study_builder, tm
     Run(study_builder["run_folder"](copy, "ae", 1)).note("endings", ["patience"])
     assert [row["title"] for row in views_of(copy)[0]["rows"] if row["cut_short"]] == ["vae"]
     assert "stopped by the cap" in render_section("leaderboard", SECTION, read_contents(copy), _environment())
+
+
+def test_a_model_that_one_metric_does_not_apply_to_has_an_empty_cell(study, tmp_path):
+    """A model that encodes and does not decode has no R2 beside models that have one."""
+    copy = Path(shutil.copytree(study, tmp_path / "study"))
+    board = pd.read_csv(copy / "leaderboard.csv")
+    board = board[~((board["model"] == "vae") & (board["metric"] == "nmi"))]
+    board.to_csv(copy / "leaderboard.csv", index=False)
+    view = views_of(copy)[0]
+    at = [column.metric for column in view["columns"]].index("nmi")
+    cells = {row["title"]: row["cells"][at] for row in view["rows"] if not row["failed"]}
+    assert cells["vae"]["text"] == MISSING
+    assert sum(bool(cell["best"]) for cell in cells.values()) == 1
+    assert MISSING in render_section("leaderboard", SECTION, read_contents(copy), _environment())

@@ -139,7 +139,8 @@ def _row(standing: Standing, entry: Entry, *, cut_short: bool) -> Context:
 
 def _cell(standing: Standing, column: Column, entry: Entry) -> Context:
     if column not in entry.scores:
-        return {"text": MISSING, "value": math.nan}
+        empty = dict.fromkeys(("spread", "seeds", "best", "tied", "bar"))
+        return {"text": MISSING, "value": math.nan, **empty}
     score = entry.scores[column]
     ranked = standing.ranked(column)
     several = len(ranked) > 1
