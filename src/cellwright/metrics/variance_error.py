@@ -35,7 +35,7 @@ def variance_error(x_real: np.ndarray, x_generated: np.ndarray) -> float:
 
 VARIANCE_ERROR = Metric(
     function=variance_error,
-    title="Error of variances (mean absolute log ratio)",
+    title="Error of variances (mean |log ratio|)",
     task="generate",
     better="lower",
     bounds=(0.0, LARGEST),
