@@ -78,7 +78,7 @@ class DiffusionOptions(Options):
     label_dropout: float = Field(0.1, ge=0, le=1, description="share of the training in which the label is not told")
     guidance: float = Field(1.0, ge=0, description="in generation: 0 ignores the label, 1 follows it, more sharpens it")
     n_steps: int = Field(50, ge=1, description="steps from noise to a cell")
-    learning_rate: float = Field(1e-3, gt=0, description="step size of Adam, in both stages")
+    learning_rate: float = Field(1e-3, gt=0, description="step size of Adam, in both stages, but for theta")
     denoiser_weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of the denoiser")
 
     @property
