@@ -6,15 +6,22 @@ from cellwright.metrics.balanced_accuracy import BALANCED_ACCURACY
 from cellwright.metrics.balanced_ari import BALANCED_ARI
 from cellwright.metrics.best_leiden_ari import BEST_LEIDEN_ARI
 from cellwright.metrics.c2st import C2ST
+from cellwright.metrics.change_pearson import CHANGE_PEARSON
+from cellwright.metrics.changed_genes_found import CHANGED_GENES_FOUND
 from cellwright.metrics.correlation_error import CORRELATION_ERROR
+from cellwright.metrics.e_distance import E_DISTANCE
 from cellwright.metrics.label_f1 import LABEL_F1
 from cellwright.metrics.macro_f1 import MACRO_F1
 from cellwright.metrics.macro_precision import MACRO_PRECISION
 from cellwright.metrics.macro_recall import MACRO_RECALL
+from cellwright.metrics.mean_fit import MEAN_FIT
+from cellwright.metrics.mean_mae import MEAN_MAE
+from cellwright.metrics.mean_r2 import MEAN_R2
 from cellwright.metrics.metric import Metric
 from cellwright.metrics.mmd import MMD
 from cellwright.metrics.nll import NLL
 from cellwright.metrics.nmi import NMI
+from cellwright.metrics.pds import PDS
 from cellwright.metrics.pearson import PEARSON
 from cellwright.metrics.r2 import R2
 from cellwright.metrics.rmse import RMSE
@@ -42,6 +49,13 @@ METRICS: dict[str, Metric] = {
     "mmd": MMD,
     "variance_error": VARIANCE_ERROR,
     "correlation_error": CORRELATION_ERROR,
+    "mean_r2": MEAN_R2,
+    "mean_fit": MEAN_FIT,
+    "mean_mae": MEAN_MAE,
+    "change_pearson": CHANGE_PEARSON,
+    "changed_genes_found": CHANGED_GENES_FOUND,
+    "e_distance": E_DISTANCE,
+    "pds": PDS,
 }
 
 __all__ = ["METRICS", "Metric"]

@@ -20,7 +20,10 @@ class Metric:
 
     `needs` are the names of the function's arguments: `labels_true`, `labels_predicted` and `clusters (n_obs,)`,
     `latent (n_obs, n_latent)`, `x_true` and `x_predicted (n_obs, n_vars)`, `x_real` and `x_generated
-    (n_obs, n_vars)`, of which row i is a cell of the same label on either side.
+    (n_obs, n_vars)`, of which row i is a cell of the same label on either side. For responses to a treatment:
+    `x_control`, `x_treated` and `x_predicted (n_cells, n_vars)`, of which no rows belong together; for many treatments,
+    a row each, `true_means` and `predicted_means (n_perturbations, n_vars)` and `target_gene (n_perturbations,)`, a
+    position or -1.
     """
 
     function: Callable[..., float]

@@ -40,7 +40,7 @@ def two_samples(
             )
         if not np.isfinite(values).all():
             raise UnsuitableValues(f"{role} must be finite; it holds NaN or infinity. Generate again, or fit again.")
-    real, generated = _in_own_order(x_real), _in_own_order(x_generated)
+    real, generated = in_own_order(x_real, AT_MOST_CELLS), in_own_order(x_generated, AT_MOST_CELLS)
     if real.shape[1] > AT_MOST_FEATURES:
         features = np.sort(np.argsort(-real.var(axis=0, dtype=np.float64), kind="stable")[:AT_MOST_FEATURES])
         real, generated = real[:, features], generated[:, features]
@@ -69,7 +69,8 @@ def components(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.
     return placed[: len(real)], placed[len(real) :]
 
 
-def _in_own_order(values: np.ndarray) -> np.ndarray:
+def in_own_order(values: np.ndarray, at_most: int) -> np.ndarray:
+    """At most so many rows in the order of a digest of their values; which ones does not depend on the given order."""
     plain = np.ascontiguousarray(values) + 0.0  # -0.0 has other bytes than 0.0
     digests = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in plain]
-    return plain[sorted(range(len(plain)), key=digests.__getitem__)[:AT_MOST_CELLS]]
+    return plain[sorted(range(len(plain)), key=digests.__getitem__)[:at_most]]

@@ -1,24 +1,20 @@
 """Markers: the features that tell a cluster from all other cells.
 
-    values (n_obs, n_vars), groups (n_obs,) -> ranks of each feature over cells -> U of each cluster -> table
-
-The test is scanpy's `rank_genes_groups(method="wilcoxon", tie_correct=True)` and gives its p-values. It is written out
-here because the ranks give the effect size as well, which scanpy does not report, and ranking is what takes the time.
+values (n_obs, n_vars), groups (n_obs,) -> ranks of each feature over cells -> U of each cluster -> table
 """
 
 import anndata as ad
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse
 
 from cellwright.errors import DataError, MissingKey, UnsuitableValues
+from cellwright.metrics.rank_sum import rank_sum
 
 # log2 of a ratio of means is damped by one count per 10,000, as Seurat does: silent features would dominate otherwise
 PSEUDOCOUNT = 1.0
 # no log1p of a count reaches this: larger values were never logarithms
 LARGEST_LOGARITHM = 50.0
-# features ranked at once: 50,000 cells x 64 x 8 bytes are 26 MB
-FEATURES_AT_ONCE = 64
 
 
 def markers(
@@ -48,7 +44,7 @@ def markers(
     codes = codes[codes >= 0]
     scaled, linear = _on_both_scales(values)
     membership = sparse.csr_matrix((np.ones(len(codes)), (np.arange(len(codes)), codes)))  # (n_obs, n_groups)
-    columns = _means(linear, membership) | _rank_sum(scaled, membership)
+    columns = _means(linear, membership) | rank_sum(scaled, membership)
     tables = [
         _table(name, {k: v[i] for k, v in columns.items()}, adata.var_names, n_top) for i, name in enumerate(names)
     ]
@@ -117,26 +113,6 @@ def _in_and_out(values: sparse.csr_matrix, membership: sparse.csr_matrix) -> tup
     sums = (membership.T @ values).toarray()
     n_in = np.asarray(membership.sum(axis=0)).T
     return sums / n_in, (sums.sum(axis=0) - sums) / (membership.shape[0] - n_in)
-
-
-def _rank_sum(values: sparse.csr_matrix, membership: sparse.csr_matrix) -> dict[str, np.ndarray]:
-    """Effect size and p-values of each group against the others, `(n_groups, n_vars)` each."""
-    n_obs, n_vars = values.shape
-    n_in = np.asarray(membership.sum(axis=0)).T  # (n_groups, 1)
-    n_out, by_column = n_obs - n_in, values.tocsc()
-    u, sd = np.empty((len(n_in), n_vars)), np.empty((len(n_in), n_vars))
-    for start in range(0, n_vars, FEATURES_AT_ONCE):
-        block = slice(start, start + FEATURES_AT_ONCE)
-        ranks = stats.rankdata(by_column[:, block].toarray(), axis=0)  # (n_obs, n_block), ties get their mean rank
-        u[:, block] = membership.T @ ranks - n_in * (n_in + 1) / 2
-        # the variance of a sum of n_in ranks drawn without replacement; with ties it is the corrected one
-        sd[:, block] = np.sqrt(n_in * n_out / n_obs * ranks.var(axis=0, ddof=1))
-    z = np.divide(u - n_in * n_out / 2, sd, out=np.zeros_like(u), where=sd > 0)
-    p_value = 2 * stats.norm.sf(np.abs(z))
-    adjusted = stats.false_discovery_control(p_value, axis=1)
-    alone = n_in[:, 0] == 1
-    p_value[alone], adjusted[alone] = np.nan, np.nan
-    return {"effect_size": u / (n_in * n_out), "p_value": p_value, "p_adjusted": adjusted}
 
 
 def _table(name: str, columns: dict[str, np.ndarray], features: pd.Index, n_top: int) -> pd.DataFrame:
