@@ -1,16 +1,18 @@
 """Flags and options are the same thing twice."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 from pydantic import Field
 
 from cellwright.cli.flags import Flags, allowed, with_flags
 from cellwright.core.options import Options
+from cellwright.data.balance import Smote
 from cellwright.errors import OptionError
 from cellwright.likelihoods import LIKELIHOODS, AnyLikelihood
 from cellwright.likelihoods.gaussian import Gaussian
 from cellwright.models import MODELS
+from cellwright.train.options import FitOptions
 
 
 class Example(Options):
@@ -38,6 +40,17 @@ def test_each_kind_of_flag_becomes_its_option():
     given = {"plain": "b", "share": 0.5, "positive": 3, "choice": "two", "names": "a, b,", "likelihood": "poisson"}
     expected = Example(plain="b", share=0.5, positive=3, choice="two", names=("a", "b"), likelihood="poisson")
     assert made(given) == expected
+
+
+def test_what_is_chosen_by_name_takes_its_settings_with_it():
+    flags = Flags(Example, group="Example").parameters()
+    flag = next(parameter for parameter in flags if parameter.name == "likelihood")
+    assert flag.default == "gaussian"
+    kind, parameter = get_args(flag.annotation)
+    assert kind is str
+    assert parameter.help == f"an object: {', '.join(LIKELIHOODS)}; with settings NAME:option=value:..."
+    training = Flags(FitOptions, group="Training").make({"balance": "smote:n_neighbours=3:by=condition"})
+    assert training.balance == Smote(n_neighbours=3, by="condition")
 
 
 def test_a_flag_that_is_given_wins_over_the_default_of_the_command():

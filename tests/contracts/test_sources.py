@@ -19,7 +19,7 @@ from cellwright.core.minibatch import Minibatch
 from cellwright.data.convert import ConvertOptions, convert
 from cellwright.data.files import SOURCES
 from cellwright.data.open import open_data
-from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled, Weighted
+from cellwright.data.plan import ClassBalanced, Cycled, Plan, Sequential, Shuffled, Weighted
 
 N_OBS, N_VARS = 300, 20
 COUNTS = np.random.default_rng(0).poisson(0.3, (N_OBS, N_VARS)).astype(np.float32)
@@ -124,6 +124,7 @@ PLANS: dict[str, Plan] = {
     "sequential": Sequential(),
     "exact shuffle": Shuffled(block_rows=1),
     "blocks of 64": Shuffled(block_rows=64),
+    "cycled": Cycled(2 * N_OBS + 5, block_rows=64),
     "weighted": Weighted(np.arange(N_OBS) + 1.0),
     "class balanced": ClassBalanced(CODES),
     "weighted in blocks": Weighted(np.arange(N_OBS) + 1.0, block_rows=64),

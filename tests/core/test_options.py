@@ -1,9 +1,11 @@
 """Options are checked once, with one sentence."""
 
+from typing import Literal
+
 import pytest
 from pydantic import Field
 
-from cellwright.core.options import Options
+from cellwright.core.options import Options, chosen_from, name_and_settings
 from cellwright.errors import OptionError
 
 
@@ -31,3 +33,54 @@ def test_a_value_of_another_type_is_refused():
 def test_json_round_trip_gives_equal_options():
     options = Size(n_latent=3, rate=0.5)
     assert Size(**options.model_dump(mode="json")) == options
+
+
+class Small(Options):
+    name: Literal["small"] = "small"
+    n: int = Field(1, ge=1)
+    kind: str = "a"
+
+
+class Large(Options):
+    name: Literal["large"] = "large"
+
+
+choose = chosen_from({"small": Small, "large": Large}, "size")
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ("large", Large()),
+        ("small:n=3:kind=b=c", Small(n=3, kind="b=c")),
+        ({"name": "small", "n": 3}, Small(n=3)),
+        (Small(n=2), Small(n=2)),
+    ],
+    ids=["name", "name with settings", "dict", "options"],
+)
+def test_a_choice_is_made_by_name_by_text_by_dict_or_by_itself(given, made):
+    assert choose(given) == made
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("smal", r"size must be one of small, large; it is 'smal'\. Did you mean 'small'"),
+        (3, "size must be one of small, large; it is 3"),
+        ({"n": 3}, "size must be one of small, large"),
+        ("small:n=0", "n of Small should be greater than or equal to 1; it is 0"),
+        ("small:m=1", "Small has no option 'm'"),
+        ("small:name=large", "name of Small should be 'small'; it is 'large'"),
+        ("small:3", "a setting of 'small' must be option=value; it is '3'. Write small:option=value"),
+    ],
+    ids=["name", "number", "dict without a name", "bounds", "option", "another name", "no equals sign"],
+)
+def test_a_choice_that_cannot_be_made_is_refused(given, sentence):
+    with pytest.raises(OptionError, match=sentence):
+        choose(given)
+
+
+def test_settings_are_json_where_they_can_be_and_else_text():
+    text = " pca:n=20:share=0.5:scale=false:size=null:transform=none:path=a=b "
+    settings = {"n": 20, "share": 0.5, "scale": False, "size": None, "transform": "none", "path": "a=b"}
+    assert name_and_settings(text) == ("pca", settings)

@@ -300,3 +300,24 @@ def test_a_schema_survives_json_and_opens_the_same_cells():
     np.testing.assert_array_equal(
         open_data(cells(), schema=again).annotation.covariates[:, 0], cells().obs["age"].to_numpy()
     )
+
+
+def test_the_control_is_kept_by_the_schema_for_new_cells_and_another_is_refused():
+    keys = {"condition_key": "cell_type", "control": "T"}
+    schema = open_data(cells(), **keys).schema
+    assert (schema.control, schema.control_code) == ("T", 1)
+    assert Schema.model_validate_json(schema.model_dump_json()) == schema
+    new = cells()[cells().obs["cell_type"] == "B"].copy()
+    for control in ({}, {"control": "T"}):
+        opened = open_data(new, schema=schema, **control)
+        assert opened.schema == schema
+        assert set(opened.annotation.condition) == {0}
+    with pytest.raises(SchemaMismatch, match="control='B' cannot be used: the model was built with 'T'"):
+        open_data(new, schema=schema, control="B")
+
+
+def test_a_control_that_is_no_condition_of_the_cells_is_refused():
+    refusals = {"cell_type": "a condition of the data: B, T; it is 'D'", None: "they have none; it is 'D'"}
+    for key, sentence in refusals.items():
+        with pytest.raises(DataError, match=sentence):
+            open_data(cells(), condition_key=key, control="D")

@@ -11,6 +11,7 @@ from cellwright.data.plan import (
     BUFFER_ROWS,
     MAX_BUFFER_ROWS,
     ClassBalanced,
+    Cycled,
     Plan,
     Sequential,
     Shuffled,
@@ -152,11 +153,39 @@ def within_five_deviations(count: int, n: int, share: float) -> bool:
     return abs(count - n * share) < 5 * np.sqrt(n * share * (1 - share))
 
 
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 60), n_rows=st.integers(1, 200), block_rows=st.integers(1, 9))
+def test_a_cycle_visits_every_row_equally_often_give_or_take_once(seed, n, n_rows, block_rows):
+    rows = np.random.default_rng(seed).permutation(300)[:n]
+    drawn = np.concatenate(visited(Cycled(n_rows, block_rows), rows, 32, seed))
+    assert len(drawn) == n_rows
+    times = np.bincount(drawn, minlength=300)
+    assert set(np.flatnonzero(times)) <= set(rows)
+    assert times[rows].max() - times[rows].min() <= 1
+
+
+@pytest.mark.parametrize("block_rows", [1, 16])
+def test_a_cycle_as_long_as_there_are_rows_is_a_shuffle(block_rows):
+    rows = np.arange(0, 900, 3)
+    mine, shuffled = visited(Cycled(300, block_rows), rows, 32), visited(Shuffled(block_rows), rows, 32)
+    assert all(np.array_equal(*pair) for pair in zip(mine, shuffled, strict=True))
+
+
+def test_a_row_that_is_given_twice_is_visited_twice():
+    drawn = np.concatenate(visited(Cycled(6, 2), np.array([4, 4, 7]), 2))
+    assert np.bincount(drawn).tolist() == [0, 0, 0, 0, 4, 0, 0, 2]
+
+
+def test_a_cycle_of_no_rows_is_refused():
+    with pytest.raises(DataError, match="needs a row to visit; it was given none"):
+        visited(Cycled(3), np.arange(0), 2)
+
+
 def test_class_balance_draws_every_class_equally_often():
     codes = np.repeat([0, 1, 2, -1], [9000, 900, 100, 2000])
     drawn = codes[np.concatenate(visited(ClassBalanced(codes), np.arange(len(codes)), 128))]
-    assert len(drawn) == 10_000
-    assert all(within_five_deviations((drawn == code).sum(), 10_000, 1 / 3) for code in range(3))
+    assert len(drawn) == 12_000
+    assert all(within_five_deviations((drawn == code).sum(), 12_000, 1 / 3) for code in range(3))
+    assert -1 not in drawn
 
 
 SORTED = np.repeat([0, 1, 2, -1], [90_000, 9_000, 1_000, 20_000])
@@ -165,9 +194,10 @@ SORTED = np.repeat([0, 1, 2, -1], [90_000, 9_000, 1_000, 20_000])
 @pytest.mark.parametrize("codes", [SORTED, np.random.default_rng(0).permutation(SORTED)], ids=["sorted", "mixed"])
 def test_class_balance_in_blocks_draws_every_class_equally_often(codes):
     drawn = codes[np.concatenate(visited(ClassBalanced(codes, block_rows=64), np.arange(len(codes)), 128))]
-    assert len(drawn) == 100_000
+    assert len(drawn) == 120_000
+    assert -1 not in drawn
     # 64 cells come from one block, so that the share of a class varies as that of so many blocks at most
-    assert all(within_five_deviations((drawn == code).sum() / 64, 100_000 // 64, 1 / 3) for code in range(3))
+    assert all(within_five_deviations((drawn == code).sum() / 64, 120_000 // 64, 1 / 3) for code in range(3))
 
 
 def test_class_balance_in_blocks_reads_contiguous_pieces_of_a_file():

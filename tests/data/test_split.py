@@ -106,6 +106,14 @@ def test_held_out_combination_is_the_test():
     assert len(split.validation) == 5
 
 
+def test_held_out_combinations_of_several_labels_are_the_test():
+    label, condition = np.tile([0, 1, 2], 20), np.repeat([0, 1], 30)
+    split = held_out_combination_split(label, condition, label=[2, 0], condition=1, validation=0.1)
+    assert set(split.test) == {row for row in range(60) if label[row] != 1 and condition[row] == 1}
+    with pytest.raises(DataError, match="label code 5 under condition code 1"):
+        held_out_combination_split(label, condition, label=[2, 5], condition=1)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [

@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy import sparse
 
 from cellwright.core.objective import Loss, Objective
+from cellwright.data.balance import BALANCES
 from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.split import random_split
@@ -254,9 +256,97 @@ def test_a_second_fit_goes_on_from_the_weights(data):
     assert abs(start - first) < abs(fresh - first)
 
 
-def test_a_class_balanced_fit_needs_labels(cells):
-    with pytest.raises(DataError, match=r"balance='label' must have classes.*Give label_key"):
-        fit(VAE(open_data(cells).schema, SMALL), open_data(cells), FitOptions(balance="label"), progress=False)
+def test_a_remedy_without_its_annotation_is_refused_before_a_folder_is_made(cells, tmp_path):
+    for text, key in {"sampling": "label_key", "over:by=batch": "batch_key"}.items():
+        model, options = VAE(open_data(cells).schema, SMALL), FitOptions(balance=text)
+        with pytest.raises(DataError, match=rf"balance='\w+' by \w+ must have classes.*Give {key}"):
+            fit(model, open_data(cells), options, run=tmp_path / "run", progress=False)
+        assert not (tmp_path / "run").exists()
+
+
+REMEDIES = [name for name in BALANCES if name != "none"]
+
+
+def balanced(name, **settings):
+    return SHORT.model_copy(update={"balance": BALANCES[name](), **settings})
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_a_balanced_fit_that_died_resumes_to_the_same_weights(data, tmp_path, name):
+    whole, resumed = VAE(data.schema, SMALL), VAE(data.schema, SMALL)
+    fit(whole, data, balanced(name), run=tmp_path / "whole", progress=False)
+    with pytest.raises(Halted):
+        model = halting_after(VAE(data.schema, SMALL), 8)
+        fit(model, data, balanced(name), run=tmp_path / "halved", progress=False)
+    fit(resumed, data, balanced(name), run=tmp_path / "halved", progress=False)
+    assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in whole.state_dict().items())
+    assert Run(tmp_path / "whole").record.fit_options["balance"] == BALANCES[name]().model_dump(mode="json")
+    assert {*BALANCES[name].citations} <= {*Run(tmp_path / "whole").record.citations}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_a_balanced_fit_from_disk_has_the_weights_of_one_from_memory(cells, tmp_path, name):
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    states = []
+    for flag in (True, False):
+        source = open_data(tmp_path / "cells.h5ad", label_key="label", in_memory=flag)
+        model = VAE(source.schema, SMALL)
+        fit(model, source, balanced(name, shuffle_block_rows=8), progress=False)
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_held_out_cells_change_nothing_in_a_balanced_fit(cells, name):
+    """Every value of every test cell is changed; so is what they are."""
+    split = random_split(cells.n_obs, validation=0.2, test=0.3, seed=0)
+    spoilt = cells.copy()
+    dense = spoilt.X.toarray()
+    dense[split.test] = np.random.default_rng(1).poisson(40, (len(split.test), cells.n_vars))
+    spoilt.X = sparse.csr_matrix(dense)
+    spoilt.obs["label"] = spoilt.obs["label"].copy()
+    spoilt.obs.iloc[split.test, spoilt.obs.columns.get_loc("label")] = cells.obs["label"].iloc[split.test[::-1]].values
+    states = []
+    for adata in (cells, spoilt):
+        source = open_data(adata, label_key="label")
+        model = VAE(source.schema, SMALL)
+        fit(model, source, balanced(name), split=split, progress=False)
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_class_weights_give_the_weighted_loss(data):
+    """That of the epoch, computed here from the terms of each cell."""
+    model = VAE(data.schema, SMALL.model_copy(update={"dropout": 0.0}))
+    split = random_split(data.n_obs, validation=0.2, seed=0)
+    label = data.annotation.label[split.train]
+    by_label = torch.from_numpy(len(label) / (3 * np.bincount(label))).float()
+    real, seen = model.negative_elbo, {}
+
+    def loss(minibatch, step):
+        terms = real(minibatch, step)
+        if model.training:
+            weight = by_label[minibatch.label]
+            seen["sum"] = seen.get("sum", 0.0) + float((terms.per_cell.detach() * weight).sum())
+            seen["weight"] = seen.get("weight", 0.0) + float(weight.sum())
+        return terms
+
+    model.stages = lambda: [[Objective("elbo", loss, trains=model)]]
+    history = fit(model, data, balanced("weights", max_epochs=1), split=split, progress=False)
+    assert losses(history, "train")[0] == pytest.approx(seen["sum"] / seen["weight"], rel=1e-5)
+    assert seen["weight"] == pytest.approx(len(split.train), rel=1e-5)
+
+
+def test_what_is_estimated_beside_training_is_from_the_real_training_cells(data):
+    seen = {}
+    model = VAE(data.schema, SMALL)
+    model.prepare = lambda stage, source, rows, rng: seen.update(prepare=(source, rows))
+    model.learn = lambda source, rows, rng: seen.update(learn=(source, rows))
+    split = random_split(data.n_obs, validation=0.2, seed=0)
+    fit(model, data, balanced("smote"), split=split, progress=False)
+    for source, rows in (seen["prepare"], seen["learn"]):
+        assert source is data
+        np.testing.assert_array_equal(rows, split.train)
 
 
 @pytest.mark.parametrize("part", ["training", "validation"])
@@ -434,11 +524,6 @@ def test_bf16_follows_the_loss_of_full_precision(data):
         curves.append(losses(fit(VAE(data.schema, SMALL), data, options, progress=False), "train"))
     # bf16 keeps 8 bits of a number: 0.4 % per product
     np.testing.assert_allclose(curves[0], curves[1], rtol=0.01)
-
-
-def test_class_balance_by_batch_needs_a_batch_key(cells):
-    with pytest.raises(DataError, match="Give batch_key"):
-        fit(VAE(open_data(cells).schema, SMALL), open_data(cells), FitOptions(balance="batch"), progress=False)
 
 
 def test_plain_torch_and_compiled_kernels_give_the_same_curve_and_the_record_says_which(data, tmp_path, monkeypatch):

@@ -11,17 +11,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from cyclopts import Group, Parameter
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from cellwright.core.options import Options
+from cellwright.core.options import ChosenFrom, Options
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.likelihoods import LIKELIHOODS
-from cellwright.likelihoods.head import Likelihood
-from cellwright.models.parts.encoder import EncoderOptions
-from cellwright.models.parts.encoders import ENCODERS
-
-# options that are chosen by name among options of their own
-_NAMED: dict[type, Mapping[str, Any]] = {Likelihood: LIKELIHOODS, EncoderOptions: ENCODERS}
 
 
 class Flags:
@@ -59,7 +53,7 @@ class Flags:
         return self.options(**{**self.defaults, **given, **lists})
 
     def _parameter(self, name: str, field: FieldInfo) -> inspect.Parameter:
-        text = f"{field.description}{', separated by commas' if _is_list(field) else ''}"
+        text = f"{field.description}{_how_to_write(field)}"
         default = self.defaults.get(name, field.default)
         # where None means "without", the flag is `--no-<name>`
         parameter = Parameter(help=text, group=self.group, negative_none=() if default is None else "no-")
@@ -93,16 +87,13 @@ def with_flags(function: Callable[..., None], **flags: Flags) -> Callable[..., N
 
 
 def flag_type(field: FieldInfo) -> Any:
-    """What a flag takes: of a likelihood or an encoder its name, of a list text with commas, else what it takes."""
-    for kind, table in _NAMED.items():
-        if _is_a(field, kind):
-            return Literal[tuple(table)]
-    return str if _is_list(field) else field.annotation
+    """What a flag takes: text for a list and for what is chosen by name (`over:by=batch`), else what it takes."""
+    return str if _names(field) or _is_list(field) else field.annotation
 
 
 def allowed(field: FieldInfo) -> str:
     """Bounds or choices of an option, in words; empty where its type says it all."""
-    choices = [str(choice) for kind in _kinds(flag_type(field)) for choice in get_args(kind)]
+    choices = [*_names(field), *(str(choice) for kind in _kinds(flag_type(field)) for choice in get_args(kind))]
     signs = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
     bounds = [
         f"{sign} {getattr(bound, attribute)}"
@@ -123,8 +114,16 @@ def _is_list(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is tuple
 
 
-def _is_a(field: FieldInfo, kind: type) -> bool:
-    return any(isinstance(one, type) and issubclass(one, kind) for one in _kinds(field.annotation))
+def _names(field: FieldInfo) -> list[str]:
+    """What it is chosen from, if it is chosen by name among options of their own (see `chosen_from`)."""
+    made_by = [validator.func for validator in field.metadata if isinstance(validator, BeforeValidator)]
+    return [name for choice in made_by if isinstance(choice, ChosenFrom) for name in choice.table]
+
+
+def _how_to_write(field: FieldInfo) -> str:
+    if names := _names(field):
+        return f": {', '.join(names)}; with settings NAME:option=value:..."
+    return ", separated by commas" if _is_list(field) else ""
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -132,7 +131,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def shown_default(default: Any) -> Any:
-    """A default as help and tables show it: of a likelihood or an encoder its name, of a list text with commas."""
-    if isinstance(default, Likelihood | EncoderOptions):
-        return default.name
+    """A default as help and tables show it: its name of what is chosen by one, of a list text with commas."""
+    if isinstance(default, Options):
+        return dict(default)["name"]
     return ",".join(default) if isinstance(default, tuple) else default

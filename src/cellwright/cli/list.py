@@ -3,6 +3,8 @@
 Each table of the code is imported where it is shown: models bring torch along, metrics scikit-learn, tasks nothing.
 """
 
+import inspect
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from cellwright.core.support import Support
     from cellwright.models import Entry
 
-app = App(name="list", help="What there is: models, likelihoods, metrics, tasks, data.")
-What = Literal["models", "likelihoods", "metrics", "tasks", "data"]
+app = App(name="list", help="What there is: models, likelihoods, balances, metrics, tasks, data.")
+What = Literal["models", "likelihoods", "balances", "metrics", "tasks", "data"]
 
 
 # what a model needs of the data beside values, in words
@@ -128,6 +130,22 @@ def likelihoods() -> Table:
     )
 
 
+def balances() -> Table:
+    """Remedies for classes of unequal size, with their settings and the defaults of these."""
+    from cellwright.data.balance import BALANCES
+
+    rows = []
+    for name, kind in BALANCES.items():
+        settings = [f"{option}={_as_written(value)}" for option, value in kind(name=name) if option != "name"]
+        rows.append((name, ":".join(settings) or "-", (inspect.getdoc(kind) or "").splitlines()[0]))
+    return table_of(["balance", "settings", "what it does"], rows)
+
+
+def _as_written(value: object) -> str:
+    """A setting as it is given: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def metrics() -> Table:
     """Metrics with task and direction."""
     from cellwright.metrics import METRICS
@@ -158,6 +176,7 @@ def data() -> Table:
 TABLES: dict[str, Callable[[], Table]] = {
     "models": models,
     "likelihoods": likelihoods,
+    "balances": balances,
     "metrics": metrics,
     "tasks": tasks,
     "data": data,

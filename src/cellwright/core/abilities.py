@@ -92,6 +92,25 @@ class Forecasts(ABC):
         """The next `n_steps` steps of each sequence of each row, in the unit of the data."""
 
 
+class Perturbs(ABC):
+    """Says how cells would look under a treatment that they did not have."""
+
+    @abstractmethod
+    def perturb(
+        self, minibatch: Minibatch, condition: Int[Tensor, " n_obs"], generator: Generator
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """Each cell as it would be under its `condition`, on the scale of `takes_logarithms`.
+
+        The same generator gives the same cells. Raises `DataError` for a label (-1 is unknown) and a condition of which
+        the training cells tell nothing.
+        """
+
+    @property
+    @abstractmethod
+    def takes_logarithms(self) -> bool:
+        """Whether it speaks of log(1 + 10,000 x / library); else of the data as they are."""
+
+
 @dataclass(frozen=True, eq=False)
 class Attention:
     """How much each cell attends to each of its neighbours: positions among the reference cells, and weights."""
@@ -119,6 +138,7 @@ ABILITIES: dict[str, type] = {
     "imputes": Imputes,
     "forecasts": Forecasts,
     "attends": Attends,
+    "perturbs": Perturbs,
 }
 
 

@@ -4,7 +4,9 @@ One line per option (type, default, bounds, meaning) makes the command-line flag
 the error message.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -38,20 +40,58 @@ class Options(BaseModel):
         return f"{name} of {cls.__name__} {must[0].lower() + must[1:]}; it is {first['input']!r}."
 
 
-def chosen_from(table: Mapping[str, type[Options]], role: str) -> Callable[[object], Options]:
-    """What makes an option of a choice among options with a `name`: themselves, a dict with the name, or the name.
+@dataclass(frozen=True)
+class ChosenFrom:
+    """What makes an option of a choice among options with a `name`: see `chosen_from`."""
 
-    It raises `OptionError` with the names there are, for `role` ("likelihood").
-    """
+    table: Mapping[str, type[Options]]
+    role: str
 
-    def choose(value: object) -> Options:
+    def __call__(self, value: object) -> Options:
+        """The options that the value is or stands for."""
         if isinstance(value, Options):
             return value
-        options = dict(value) if isinstance(value, dict) else {"name": value}
-        name = options.get("name")
-        if not isinstance(name, str) or name not in table:
-            known = ", ".join(table)
-            raise OptionError(f"{role} must be one of {known}; it is {name!r}.{did_you_mean(str(name), table)}")
-        return table[name](**options)
+        name, settings = _named(value)
+        if not isinstance(name, str) or name not in self.table:
+            known = ", ".join(self.table)
+            meant = did_you_mean(str(name), self.table)
+            raise OptionError(f"{self.role} must be one of {known}; it is {name!r}.{meant}")
+        return self.table[name](**{"name": name, **settings})
 
-    return choose
+
+def chosen_from(table: Mapping[str, type[Options]], role: str) -> ChosenFrom:
+    """What makes an option of a choice among options with a `name`: themselves, a dict with the name, or text.
+
+    The text is the name alone or with settings (see `name_and_settings`). It raises `OptionError` with the names there
+    are, for `role` ("likelihood").
+    """
+    return ChosenFrom(table, role)
+
+
+def name_and_settings(text: str) -> tuple[str, dict[str, Any]]:
+    """From `name` or `name:option=value:...`; a value is JSON where it can be (20, .5 is not, 0.5, true), else text.
+
+    Raises `OptionError` for a setting without an equals sign.
+    """
+    name, *settings = text.strip().split(":")
+    for setting in settings:
+        if "=" not in setting:
+            raise OptionError(
+                f"a setting of {name!r} must be option=value; it is {setting!r}. Write {name}:option=value."
+            )
+    return name, dict(_parsed(setting) for setting in settings)
+
+
+def _named(value: object) -> tuple[object, dict[str, Any]]:
+    """Name and settings of what stands for options: text, or a dict with the name; of anything else it is the name."""
+    if isinstance(value, str):
+        return name_and_settings(value)
+    return (value.get("name"), value) if isinstance(value, dict) else (value, {})
+
+
+def _parsed(setting: str) -> tuple[str, Any]:
+    name, value = setting.split("=", 1)
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

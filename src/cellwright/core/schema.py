@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pydantic import Field, model_validator
 
 from cellwright.core.options import Options
-from cellwright.errors import DataError
+from cellwright.errors import DataError, did_you_mean
 
 
 class Categories(Options):
@@ -64,6 +64,7 @@ class Schema(Options):
     batch: Categories | None = None
     label: Categories | None = None
     condition: Categories | None = None
+    control: str | None = Field(None, description="the condition of untreated cells, where conditions are treatments")
     time: str | None = None
     covariates: tuple[Covariate, ...] = ()
     coordinates: Coordinates | None = None
@@ -77,6 +78,16 @@ class Schema(Options):
                     f"the features of {modality!r} must have unique names; {len(twice)} are repeated "
                     f"({', '.join(twice[:5])}). Call adata.var_names_make_unique() first."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _control_is_a_condition(self) -> "Schema":
+        values = self.condition.values if self.condition else ()
+        if self.control is not None and self.control not in values:
+            raise DataError(
+                f"control must be a condition of the data: {', '.join(values) or 'they have none'}; it is "
+                f"{self.control!r}.{did_you_mean(self.control, values)} Give one of them, and its condition_key."
+            )
         return self
 
     @property
@@ -103,6 +114,16 @@ class Schema(Options):
     def n_labels(self) -> int:
         """How many labels there are; 0 without a label key."""
         return self.label.n if self.label else 0
+
+    @property
+    def n_conditions(self) -> int:
+        """How many conditions there are; 0 without a condition key."""
+        return self.condition.n if self.condition else 0
+
+    @property
+    def control_code(self) -> int:
+        """The code of the control condition; -1 without one."""
+        return self.condition.values.index(self.control) if self.condition and self.control is not None else -1
 
     @property
     def n_coordinates(self) -> int:

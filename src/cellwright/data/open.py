@@ -40,6 +40,7 @@ def open_data(
     batch_key: str | None = None,
     label_key: str | None = None,
     condition_key: str | None = None,
+    control: str | None = None,
     time_key: str | None = None,
     covariate_keys: Sequence[str] = (),
     coordinates_key: str | None = None,
@@ -57,6 +58,7 @@ def open_data(
     - `layer`: key in `layers` that holds the values; None is `X`. Every modality that is opened must have it.
     - `batch_key`, `label_key`, `condition_key`: columns of `obs`. A missing value has the code -1: not labelled,
       unknown.
+    - `control`: the value of `condition_key` that untreated cells have.
     - `time_key`: column of `obs` with numbers.
     - `covariate_keys`: further columns of `obs`: numbers are continuous, everything else is one-hot.
     - `coordinates_key`: key in `obsm` with the place of each cell in the tissue.
@@ -90,9 +92,10 @@ def open_data(
         places = None if coordinates_key is None else found.places(coordinates_key)
         where = None if places is None else Coordinates(key=str(coordinates_key), n=places.shape[1])
         steps = steps_of(next(iter(tables.values())).var, in_var)
-        schema = Schema(features=features, coordinates=where, steps=steps, **known)
+        schema = Schema(features=features, control=control, coordinates=where, steps=steps, **known)
     else:
         in_var.refuse_beside(schema)
+        _refuse_another_control(control, schema)
         keys = keys_in_schema(found.obs, keys, schema)
         stores, filled = _in_schema(stores, tables, schema)
         places = _places_in_schema(found, coordinates_key, schema)
@@ -104,6 +107,13 @@ def open_data(
         origin=found.origin,
         filled_features=filled,
     )
+
+
+def _refuse_another_control(control: str | None, schema: Schema) -> None:
+    if control not in (None, schema.control):
+        raise SchemaMismatch(
+            f"control={control!r} cannot be used: the model was built with {schema.control!r}. Leave it out."
+        )
 
 
 def _places_in_schema(found: Contents, key: str | None, schema: Schema) -> np.ndarray | None:

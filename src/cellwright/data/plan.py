@@ -106,6 +106,31 @@ class Shuffled(Plan):
         return _mixed_within_buffers(order, rng, buffer_rows)
 
 
+@dataclass(frozen=True)
+class Cycled(Plan):
+    """`n_rows` rows: shuffles of the given ones, one after the other, the last cut short; each as by `Shuffled`.
+
+    Of fewer rows every one is visited equally often, give or take once. Of more, a pass visits a part, drawn anew.
+    """
+
+    n_rows: int
+    block_rows: int = 1
+    merges_tail = True
+
+    @property
+    def buffer_rows(self) -> int:
+        return _buffer_rows(self.block_rows)
+
+    def order(self, rows: np.ndarray, rng: np.random.Generator, buffer_rows: int = BUFFER_ROWS) -> np.ndarray:
+        if not len(rows):
+            raise DataError("a plan needs a row to visit; it was given none. Give the rows of the training cells.")
+        shuffled, parts, left = Shuffled(self.block_rows), [], self.n_rows
+        while left > 0:
+            parts.append(shuffled.order(rows, rng, buffer_rows)[:left])
+            left -= len(parts[-1])
+        return np.concatenate(parts)
+
+
 @dataclass(frozen=True, eq=False)
 class Weighted(Plan):
     """As many rows as there are, drawn with replacement in proportion to `weights (n_obs,)` of the whole source.
@@ -137,7 +162,7 @@ class Weighted(Plan):
 
 @dataclass(frozen=True, eq=False)
 class ClassBalanced(Plan):
-    """As many rows as have a class, each class equally often in expectation; `codes (n_obs,)`, -1 is no class.
+    """As many rows as there are, each class equally often in expectation; `codes (n_obs,)`, -1 is no class: not drawn.
 
     Blocks are drawn as those of `Weighted`.
     """
@@ -152,11 +177,11 @@ class ClassBalanced(Plan):
 
     def order(self, rows: np.ndarray, rng: np.random.Generator, buffer_rows: int = BUFFER_ROWS) -> np.ndarray:
         codes = self.codes[rows]
-        rows = rows[codes >= 0]
-        if not len(rows):
+        has_class = codes >= 0
+        if not has_class.any():
             raise DataError("class balance needs labelled cells; none of the given is. Choose another plan.")
         weights = np.zeros(len(self.codes))
-        weights[rows] = (1.0 / np.bincount(codes[codes >= 0]).clip(1))[self.codes[rows]]
+        weights[rows[has_class]] = (1.0 / np.bincount(codes[has_class]).clip(1))[codes[has_class]]
         return Weighted(weights, self.block_rows).order(rows, rng, buffer_rows)
 
 

@@ -26,7 +26,8 @@ class OpenOptions(Options):
     layer: str | None = Field(None, description="key in layers that holds the values; None is X")
     batch_key: str | None = Field(None, description="column of obs with the experimental batch")
     label_key: str | None = Field(None, description="column of obs with the label (cell type)")
-    condition_key: str | None = Field(None, description="column of obs with the condition")
+    condition_key: str | None = Field(None, description="column of obs with the condition (treatment)")
+    control: str | None = Field(None, description="the value of the condition column that untreated cells have")
     time_key: str | None = Field(None, description="column of obs with time, numeric")
     covariate_keys: tuple[str, ...] = Field((), description="further columns of obs for the decoder")
     coordinates_key: str | None = Field(None, description="key in obsm with the place of each cell in the tissue")
@@ -64,14 +65,29 @@ def prepare(
 ) -> Prepared:
     """Open, split and, if asked for, preprocess; genes are chosen and values imputed from the training cells only."""
     source = open_data(data, **dict(keys))
-    split = split_of(source, split_options)
+    return preprocessed(source, split_of(source, split_options), keys, preprocessing)
+
+
+def preprocessed(
+    source: StoredSource, split: Split, keys: OpenOptions, preprocessing: PreprocessOptions | None
+) -> Prepared:
+    """The cells after preprocessing, which learns from the training cells of the split only; None leaves them alone."""
     if preprocessing is None:
         return Prepared(source, split)
     result = preprocess(as_anndata(source), preprocessing, fit_rows=split.train)
     kept = source.annotation.obs.index.get_indexer(result.adata.obs_names)
+    return Prepared(_opened_again(source, result.adata, keys), Split.of_names(split.names()[kept]), result.report)
+
+
+def rows_of(source: StoredSource, rows: np.ndarray, keys: OpenOptions) -> StoredSource:
+    """These cells alone, in memory; a category that none of them has is not in the schema any more."""
+    return _opened_again(source, as_anndata(source)[rows].copy(), keys)
+
+
+def _opened_again(source: StoredSource, adata: AnnData, keys: OpenOptions) -> StoredSource:
     # the values have moved to X, and the first modality is the only one
-    after = open_data(result.adata, **{**dict(keys), "layer": None, "modality": None, "in_memory": None})
-    return Prepared(replace(after, origin=source.origin), Split.of_names(split.names()[kept]), result.report)
+    after = open_data(adata, **{**dict(keys), "layer": None, "modality": None, "in_memory": None})
+    return replace(after, origin=source.origin)
 
 
 def split_of(source: StoredSource, options: SplitOptions) -> Split:

@@ -106,12 +106,13 @@ def normalise_log1p(adata: AnnData, target_sum: float = 1e4, *, layer: str | Non
     values = _values(adata, layer)
     _refuse_negative(_stored(values), "normalise_log1p")
     result = adata.copy()
-    result.X = _log_normalised(values, target_sum)
+    result.X = log_normalised(values, target_sum)
     result.uns["log1p"] = {"base": None}
     return result
 
 
-def _log_normalised(values: Values, target_sum: float) -> Values:
+def log_normalised(values: Values, target_sum: float = 1e4) -> Values:
+    """log(1 + value / total of the row * target_sum), float32; a row without counts stays zero."""
     # not scanpy's normalize_total: it warns of empty cells, which are as welcome here as any
     total = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
     factor = np.divide(target_sum, total, out=np.zeros_like(total), where=total > 0)
@@ -308,7 +309,7 @@ def _variable(values: Values, kept: _Kept, options: PreprocessOptions, obs: pd.D
         _refuse_fractions(_stored(block))
         table = sc.experimental.pp.highly_variable_genes(cells, **chosen)
     else:
-        cells.X = _log_normalised(cells.X, 1e4)
+        cells.X = log_normalised(cells.X)
         table = sc.pp.highly_variable_genes(cells, flavor=options.hvg_flavor, **chosen)
     return table["highly_variable"].to_numpy()
 

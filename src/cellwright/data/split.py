@@ -168,22 +168,24 @@ def held_out_combination_split(
     label_codes: np.ndarray,
     condition_codes: np.ndarray,
     *,
-    label: int,
+    label: int | Sequence[int],
     condition: int,
     validation: float = 0.1,
     seed: int = 0,
 ) -> Split:
-    """Test on one label under one condition (a cell type never seen treated). Validation is random among the others.
+    """Test on one label, or several, under one condition (a cell type never seen treated).
 
-    Raises `DataError` where the combination has no cell, or leaves nothing to train on.
+    Validation is random among the others. Raises `DataError` where a combination has no cell, or where nothing is left
+    to train on.
     """
-    held_out = (np.asarray(label_codes) == label) & (np.asarray(condition_codes) == condition)
-    if not held_out.any():
+    under = np.asarray(condition_codes) == condition
+    wanted = np.atleast_1d(np.asarray(label, dtype=np.int64))
+    if absent := sorted(set(wanted.tolist()) - set(np.asarray(label_codes)[under].tolist())):
         raise DataError(
-            f"the held-out combination must occur in the data; label code {label} under condition code {condition} "
-            "has no cell. Choose a combination that does."
+            f"the held-out combination must occur in the data; label code {_listed(absent)} under condition code "
+            f"{condition} has no cell. Choose a combination that does."
         )
-    return _held_out(held_out, validation, seed)
+    return _held_out(under & np.isin(label_codes, wanted), validation, seed)
 
 
 def apportion(quotas: np.ndarray, total: int, at_least: np.ndarray, at_most: np.ndarray) -> np.ndarray:

@@ -12,13 +12,20 @@ from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
 from cellwright.models.contrastive import Contrastive, ContrastiveOptions
 from cellwright.models.diffusion import Diffusion, DiffusionOptions
 from cellwright.models.gan import GAN, GANOptions
+from cellwright.models.gene_shift import GeneShift, GeneShiftOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
+from cellwright.models.gp_response import GPResponse, GPResponseOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.model import Model
+from cellwright.models.no_change import NoChange, NoChangeOptions
+from cellwright.models.parts.linear_shift import LinearShift
+from cellwright.models.parts.mean_shift import RawShift, SimilarShift
 from cellwright.models.pca import PCA, PCAOptions
+from cellwright.models.pca_shift import PCAShift, PCAShiftOptions
 from cellwright.models.real_cells import RealCells, RealCellsOptions
+from cellwright.models.response_vae import ResponseVAE, ResponseVAEOptions
 from cellwright.models.rnn import (
     SequenceAutoencoder,
     SequenceAutoencoderOptions,
@@ -27,12 +34,14 @@ from cellwright.models.rnn import (
     SequenceForecaster,
     SequenceForecasterOptions,
 )
+from cellwright.models.scgen import ScGen, ScGenOptions
 from cellwright.models.transformer import (
     Transformer,
     TransformerClassifier,
     TransformerClassifierOptions,
     TransformerOptions,
 )
+from cellwright.models.treated_mean import TreatedMean, TreatedMeanOptions
 from cellwright.models.vae import VAE, VAEOptions
 
 
@@ -74,6 +83,34 @@ MODELS: dict[str, Entry] = {
         IndependentNB, IndependentNBOptions, "draws each count by itself, by label; the baseline of generators"
     ),
     "real_cells": Entry(RealCells, RealCellsOptions, "hands out training cells; the ceiling of generators"),
+    "no_change": Entry(NoChange, NoChangeOptions, "gives control cells back as they are; the floor of responses"),
+    "treated_mean": Entry(
+        TreatedMean, TreatedMeanOptions, "the mean treated cell of the training, for every cell; a baseline"
+    ),
+    "gene_shift": Entry(
+        GeneShift, GeneShiftOptions, "adds the mean change of labels with both sides, gene by gene; a baseline"
+    ),
+    "gene_shift_raw": Entry(
+        GeneShift, GeneShiftOptions, "adds treated mean minus control mean, whatever the labels", {"shift": RawShift()}
+    ),
+    "gene_shift_similar": Entry(
+        GeneShift,
+        GeneShiftOptions,
+        "the same, similar labels counting most; a strong baseline",
+        {"shift": SimilarShift()},
+    ),
+    "linear_response": Entry(
+        GeneShift,
+        GeneShiftOptions,
+        "change as a linear function of the control mean, over labels; a baseline",
+        {"shift": LinearShift()},
+    ),
+    "pca_shift": Entry(
+        PCAShift, PCAShiftOptions, "a shift of principal components; the baseline of arithmetic in a latent"
+    ),
+    "gp_response": Entry(
+        GPResponse, GPResponseOptions, "Gaussian process over labels and conditions, gene by gene; the best baseline"
+    ),
     "ae": Entry(Autoencoder, AutoencoderOptions, "autoencoder with squared error on log-normalised values"),
     "dae": Entry(
         Autoencoder, AutoencoderOptions, "denoising autoencoder: part of the input is masked", {"corruption": "mask"}
@@ -82,6 +119,10 @@ MODELS: dict[str, Entry] = {
         Autoencoder, AutoencoderOptions, "autoencoder without hidden layers: spans PCA's subspace", _LINEAR
     ),
     "vae": Entry(VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder"),
+    "scgen": Entry(ScGen, ScGenOptions, "predicts responses to a treatment by a shift in the latent of a VAE"),
+    "response_vae": Entry(
+        ResponseVAE, ResponseVAEOptions, "VAE of counts with the response in its decoder, and a Gaussian process"
+    ),
     "aae": Entry(
         AdversarialAutoencoder,
         AdversarialAutoencoderOptions,

@@ -22,6 +22,8 @@ _NEEDED = {
     "steps": ("rows that are sequences of steps", "step_key"),
     "label": ("labels to learn", "label_key"),
     "coordinates": ("the places of cells", "coordinates_key"),
+    "condition": ("treated and untreated cells", "condition_key"),
+    "control": ("the name of the untreated condition", "control"),
 }
 
 
@@ -33,6 +35,7 @@ class Model(nn.Module, ABC):
     is_baseline: ClassVar[bool] = False
     validates_on: ClassVar[str | None] = "loss"  # the term that stops training early; None trains for all epochs
     usual_epochs: ClassVar[int | None] = None  # passes over the cells, where the user says nothing; None: the trainer's
+    learnt_after: ClassVar[frozenset[str]] = frozenset()  # options that only `learn` and what comes after it look at
     citations: ClassVar[tuple[str, ...]] = ()  # keys in docs/references.bib
 
     def __init__(self, schema: Schema, options: Options) -> None:

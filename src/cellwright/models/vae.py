@@ -31,7 +31,7 @@ from cellwright.models.model import Model
 from cellwright.models.parts.cell_encoder import MLPEncoder
 from cellwright.models.parts.encoders import AnyEncoder
 from cellwright.models.parts.feature_decoder import FeatureDecoder
-from cellwright.nn.mlp import Hidden
+from cellwright.nn.mlp import Activation, Hidden
 from cellwright.nn.transform import Transform, support_of
 
 
@@ -42,7 +42,9 @@ class VAEOptions(Options):
     n_hidden: int = Field(128, ge=1, description="width of each hidden layer")
     n_layers: int = Field(1, ge=1, description="hidden layers in the encoder")
     n_decoder_layers: int = Field(1, ge=0, description="hidden layers in the decoder; 0 is a linear decoder")
+    activation: Activation = Field("relu", description="of the hidden layers")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate in the encoder")
+    decoder_dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate in the decoder")
     transform: Transform = Field("log1p", description="of the values before the encoder")
     likelihood: AnyLikelihood = Field(NegativeBinomial(), description="p(x | z)")
     encoder: AnyEncoder = Field(MLPEncoder(), description="what reads a cell: an MLP, or an encoder of another family")
@@ -61,7 +63,7 @@ class VAE(Model, Encodes, Decodes):
     def __init__(self, schema: Schema, options: VAEOptions = VAEOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)
         self.options: VAEOptions = options
-        hidden = Hidden(options.n_hidden, options.n_layers)
+        hidden = Hidden(options.n_hidden, options.n_layers, activation=options.activation)
         self.encoder = options.encoder.build(
             schema,
             2 * options.n_latent,
@@ -72,7 +74,7 @@ class VAE(Model, Encodes, Decodes):
             schema,
             options.n_latent,
             likelihood=options.likelihood,
-            hidden=replace(hidden, n_layers=options.n_decoder_layers),
+            hidden=replace(hidden, n_layers=options.n_decoder_layers, dropout=options.decoder_dropout),
             transform=options.transform,
         )
 

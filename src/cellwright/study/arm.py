@@ -3,16 +3,15 @@
 "vae:n_latent=20:beta=2" -> Arm(model="vae", changes={"n_latent": 20, "beta": 2.0}) -> options
 """
 
-import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from cellwright.core.options import Options
-from cellwright.errors import OptionError
+from cellwright.core.options import Options, name_and_settings
 from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
 # the abilities that a comparison scores; see `evaluate`
-SCORED = {"encodes", "classifies", "generates"}
+SCORED = frozenset({"encodes", "classifies", "generates"})
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,9 @@ class Arm:
     @classmethod
     def parse(cls, text: str) -> "Arm":
         """From `name` or `name:option=value:...`. Raises `OptionError` for what does not exist or is out of bounds."""
-        name, *settings = text.strip().split(":")
+        name, changes = name_and_settings(text)
         entry_of(name)
-        for setting in settings:
-            if "=" not in setting:
-                raise OptionError(
-                    f"a setting of {name!r} must be option=value; it is {setting!r}. Write {name}:n_latent=20."
-                )
-        arm = cls(name, dict(_parsed(setting) for setting in settings))
+        arm = cls(name, changes)
         arm.options()
         return arm
 
@@ -51,15 +45,16 @@ class Arm:
         return self.entry.options(**self.changes)
 
 
-def with_baselines(arms: list[Arm], *, real_valued: bool = False) -> list[Arm]:
+def with_baselines(arms: list[Arm], *, real_valued: bool = False, abilities: Collection[str] = SCORED) -> list[Arm]:
     """The arms, preceded by the baselines that are not among them: no model stands alone.
 
-    A baseline is added where it can do what one of the arms is scored by: encoders meet PCA, classifiers a logistic
-    regression. With `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its
-    options make it. For `real_valued` data (negative values, or gaps) they are told to take no logarithms.
+    A baseline is added where it can do what one of the arms is scored by, one of `abilities`: encoders meet PCA,
+    classifiers a logistic regression. With `pca:scale=false` among them it is scaled PCA that is missing, so an arm
+    counts as what its options make it. For `real_valued` data (negative values, or gaps) they are told to take no
+    logarithms.
     """
     there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
-    scored = {ability for arm in arms for ability in arm.entry.abilities} & SCORED
+    scored = {ability for arm in arms for ability in arm.entry.abilities} & {*abilities}
     baselines = [name for name, entry in MODELS.items() if entry.model.is_baseline and scored & {*entry.abilities}]
     return [_baseline(name, real_valued=real_valued) for name in baselines if name not in there] + arms
 
@@ -67,11 +62,3 @@ def with_baselines(arms: list[Arm], *, real_valued: bool = False) -> list[Arm]:
 def _baseline(name: str, *, real_valued: bool) -> Arm:
     takes_logarithms = "transform" in MODELS[name].options_type.model_fields
     return Arm(name, {"transform": "none"} if real_valued and takes_logarithms else {})
-
-
-def _parsed(setting: str) -> tuple[str, Any]:
-    name, value = setting.split("=", 1)
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value

@@ -20,9 +20,10 @@ from cellwright.core.noise import NoiseKey
 from cellwright.core.objective import Step
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
+from cellwright.data.balance import class_codes
 from cellwright.data.check import check_cells, warn_of_logarithms
 from cellwright.data.open import open_data
-from cellwright.data.plan import ClassBalanced, Plan, Sequential, Shuffled
+from cellwright.data.plan import Sequential
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split, random_split
 from cellwright.errors import CellwrightError, DataError, SchemaMismatch
@@ -44,6 +45,7 @@ from cellwright.train.stopping import EarlyStopping
 from cellwright.train.threads import enough_threads
 
 _BEFORE = 2**31  # in the place of an epoch: the random numbers of what comes before the first
+_BALANCE = 2**31 + 1  # in the place of a stage: of what a remedy draws once for the fit
 
 
 def fit(
@@ -60,10 +62,12 @@ def fit(
 
     A model that was fitted before goes on from its weights. `split` defaults to a random one with `options.validation`.
     With `run`, the folder holds all that design.md's run folder has; an unfinished run of the same options and data
-    is resumed.
+    is resumed. `options.balance` changes which training cells an epoch shows, how often, and what they weigh; what the
+    model estimates beside that (`prepare`, `learn`) is from the real training cells, and validation from real cells.
 
     Raises `SchemaMismatch` for data that the model was not built for, `UnsuitableValues` for values it cannot use,
-    `DataError` for a classifier whose training or validation cells all lack a label, `TrainingDiverged` for a loss that
+    `DataError` for a classifier whose training or validation cells all lack a label and for a remedy that the training
+    cells do not allow, `TrainingDiverged` for a loss that
     is not finite, `Interrupted` after Ctrl-C or SIGTERM (resumable), `RunError` for a folder that cannot be written.
     """
     source = data if isinstance(data, StoredSource) else open_data(data, schema=model.schema)
@@ -73,6 +77,8 @@ def fit(
         warn_of_logarithms(source, wanted_by=name_of(model))
     split = split or random_split(source.n_obs, validation=options.validation, seed=options.seed)
     _check_labels(model, source, split)
+    if model.stages():
+        class_codes(options.balance, source, split.train)  # refuses a remedy without its annotation
     folder = None if run is None else Run(run)
     if folder is not None and is_main_process():
         begin_run(folder, model, source, split, options, command)
@@ -124,6 +130,7 @@ class _Fit:
                 self.model.take(load_run(self.model.pretrained))
         stages = self.model.stages()
         if stages:
+            self.balanced = self.options.balance.training(self.source, self.split.train, self._rng(_BALANCE, 0))
             devices = devices_for(self.options)
             self.device = str(devices.device)
             first = saved.place.stage if saved else 0
@@ -188,8 +195,7 @@ class _Fit:
         sums = Sums(**place.sums)
         rng, seed = self._rng(place.stage, place.epoch), self._noise_seed(place.stage)
         world, rank = devices.world_size, devices.global_rank
-        plan = training_plan(self.source, self.options, place.block_rows)
-        passes = self.source.minibatches(self.split.train, self.options.batch_size, plan, rng, rank, world)
+        passes = self.balanced.minibatches(self.options.batch_size, place.block_rows, rng, rank, world)
         for index, minibatch in enumerate(passes):
             if index < place.index:
                 continue  # done before the fit was interrupted
@@ -260,20 +266,6 @@ def _ending(stopping: EarlyStopping, *, watched: bool) -> str:
     if not watched:
         return "budget"
     return "patience" if stopping.should_stop else "cap"
-
-
-def training_plan(source: StoredSource, options: FitOptions, block_rows: int) -> Plan:
-    """The order in which the training rows are visited."""
-    if options.balance == "none":
-        return Shuffled(block_rows)
-    schema, cells = source.schema, source.annotation
-    codes, known = (cells.label, schema.label) if options.balance == "label" else (cells.batch, schema.batch)
-    if known is None:
-        key = f"{options.balance}_key"
-        raise DataError(
-            f"balance={options.balance!r} must have classes; the data were opened without a {key}. Give {key}."
-        )
-    return ClassBalanced(codes, block_rows)
 
 
 def _check_schema(model: Model, source: StoredSource) -> None:

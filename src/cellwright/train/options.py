@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from cellwright.core.options import Options
+from cellwright.data.balance import AnyBalance, NoBalance
 
 USUAL_EPOCHS = 400
 CELLS_SEEN = 8_000_000  # by default; 400 epochs of 20,000 cells
@@ -26,8 +27,8 @@ class FitOptions(Options):
         0.02, ge=0, lt=1, description="share of all the improvement since the first epoch; 0: any improvement will do"
     )
     gradient_clip: float | None = Field(10.0, gt=0, description="largest norm of the gradient; None is no limit")
-    balance: Literal["none", "label", "batch"] = Field(
-        "none", description="show the classes of this annotation equally often in training"
+    balance: AnyBalance = Field(
+        NoBalance(), description="remedy for classes of unequal size, in training only (`list balances`)"
     )
     shuffle_block_rows: int | None = Field(
         None,

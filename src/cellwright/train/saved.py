@@ -35,6 +35,7 @@ VERSIONS_OF = (
     "anndata",
     "scanpy",
     "scikit-learn",
+    "imbalanced-learn",
     "numba",
 )
 
@@ -111,7 +112,7 @@ def record_of(model: Model, source: StoredSource, options: FitOptions, command: 
         versions={"python": platform.python_version(), **_versions()},
         device=f"{options.device} ({platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads)",
         kernels=backend(),
-        citations=list(model.citations),
+        citations=[*model.citations, *options.balance.citations],
         notes={"changed_options": model.options.model_dump(mode="json", exclude_defaults=True)},
     )
 

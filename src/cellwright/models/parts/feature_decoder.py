@@ -54,6 +54,13 @@ class FeatureDecoder(nn.Module):
         mean = self.head.mean(self(latent, minibatch), minibatch.library)
         return transforms.invert(self.transform, mean, minibatch.library)
 
+    def transformed_mean(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """E[transformed x | latent], of a likelihood over transformed values."""
+        assert self.over_transformed, "a likelihood over the data themselves has no mean of transformed values"
+        return self.head.mean(self(latent, minibatch), minibatch.library)
+
     def mean_given(
         self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch
     ) -> Float[Tensor, "n_obs n_vars"]:

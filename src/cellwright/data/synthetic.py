@@ -1,0 +1,230 @@
+"""Synthetic cells: rows between cells of a class [Chawla02, Lemaitre17], and a source with such rows behind its own.
+
+    cells of a class -> log-normalised -> x + u (neighbour - x), u ~ uniform(0, 1) -> scale of the data -> rows >= n_obs
+
+Neighbours and points between them are imbalanced-learn's. Ours is the way to logarithms and back: counts stay counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy import sparse
+
+from cellwright.data.preprocess import log_normalised
+from cellwright.data.source import Annotation, Matrix, Store, StoredSource
+from cellwright.errors import DataError
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
+
+Space = Literal["expression", "components"]
+# principal components that neighbours are found in, and density is looked at: in so many, nearest neighbours told rare
+# labels best (see `models/knn.py`). A class of fewer cells has fewer: its neighbours are those in expression
+N_COMPONENTS = 20
+_PCA_ROWS = 20_000  # cells that components are estimated from, at most; 20,000 x 2,000 values, 8.5 % stored, are 27 MB
+_BLOCK_ROWS = 4_096
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarged:
+    """A class that gets new cells: its name for errors, its rows (ascending), and how many are made of them."""
+
+    name: str
+    rows: np.ndarray
+    n_new: int
+
+
+def with_synthetic(
+    source: StoredSource, classes: Sequence[Enlarged], n_neighbours: int, space: Space, rng: np.random.Generator
+) -> StoredSource:
+    """The source with the new cells of each class behind its own: rows `n_obs` and up, class after class.
+
+    Values of the first modality are made; the others count as not measured. Batch, label, condition, time, covariates
+    and coordinates are those of a random cell of the class; where the data are counts, its library is the new cell's
+    expectation. Only the rows of `classes` are read, once; the new cells are held in memory.
+
+    Raises `DataError` for sequences, and for a class of fewer than `n_neighbours` + 1 measured cells.
+    """
+    _refuse_sequences(source, "smote")
+    first = source.schema.modalities[0]
+    if first in source.row_of:
+        classes = [replace(one, rows=one.rows[source.row_of[first][one.rows] >= 0]) for one in classes]
+    for one in classes:
+        refuse_small_class(one.name, len(one.rows), n_neighbours)
+    if not classes:
+        return source
+    read = np.sort(np.concatenate([one.rows for one in classes]))
+    block = source.read(first, read)
+    scale, like, parts = _scale_of(block), [], []
+    for one in classes:
+        of_class = block[np.searchsorted(read, one.rows)]
+        new = smote(_logarithms(of_class, scale), one.n_new, n_neighbours, space, rng)
+        chosen = rng.integers(len(one.rows), size=one.n_new)
+        parts.append(_on_scale(new, np.asarray(of_class.sum(axis=1)).ravel()[chosen], scale, rng))
+        like.append(one.rows[chosen])
+    values = np.concatenate(parts) if isinstance(block, np.ndarray) else sparse.vstack(parts, format="csr")
+    return _appended(source, values, np.concatenate(like))
+
+
+def smote(values: Matrix, n_new: int, n_neighbours: int, space: Space, rng: np.random.Generator) -> Matrix:
+    """`n_new` points, each between a random row of `values` and one of its `n_neighbours` nearest; sparse stays sparse.
+
+    `space`: where neighbours are near: in the values themselves, or in their 20 principal components.
+    """
+    from imblearn.over_sampling import SMOTE
+
+    from cellwright.data.component_neighbours import ComponentNeighbours
+
+    near = n_neighbours if space == "expression" else ComponentNeighbours(n_neighbours=n_neighbours + 1)
+    sampler = SMOTE(
+        sampling_strategy={1: values.shape[0] + n_new}, k_neighbors=near, random_state=int(rng.integers(2**32))
+    )
+    # it refuses to work on a single class; the other one, a row of zeros, is looked at by nothing
+    other = np.zeros((1, values.shape[1]), dtype=values.dtype)
+    both = _stacked(values, other if isinstance(values, np.ndarray) else sparse.csr_matrix(other))
+    made, _ = sampler.fit_resample(both, np.repeat([1, 0], [values.shape[0], 1]))
+    return made[values.shape[0] + 1 :]
+
+
+def refuse_small_class(name: str, n: int, n_neighbours: int) -> None:
+    """Raise `DataError` where a class has too few cells for each to have that many neighbours."""
+    if n <= n_neighbours:
+        raise DataError(
+            f"smote with n_neighbours={n_neighbours} needs {n_neighbours + 1} training cells in every class that it "
+            f"enlarges; {name} has {n}. Give fewer neighbours, or balance otherwise (over)."
+        )
+
+
+def components(source: StoredSource, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Up to 20 principal components of the log-normalised values of `rows`, (n_rows, n) float32; unscaled.
+
+    They are estimated from 20,000 of the rows at most; all of them are read, in blocks. Raises `DataError` for
+    sequences, whose values may be missing.
+    """
+    _refuse_sequences(source, "density")
+    modality, unique = source.schema.modalities[0], np.unique(rows)
+    sample = unique if len(unique) <= _PCA_ROWS else np.sort(rng.choice(unique, _PCA_ROWS, replace=False))
+    block = source.read(modality, sample)
+    scale = _scale_of(block)
+    pca = fitted_pca(_logarithms(block, scale))
+    parts = [unique[start : start + _BLOCK_ROWS] for start in range(0, len(unique), _BLOCK_ROWS)]
+    found = [pca.transform(_logarithms(source.read(modality, part), scale)) for part in parts]
+    return np.concatenate(found).astype(np.float32)[np.searchsorted(unique, rows)]
+
+
+def fitted_pca(values: Matrix) -> "PCA":
+    """scikit-learn's PCA with 20 components, or as many as there can be."""
+    from sklearn.decomposition import PCA
+
+    n_most = min(values.shape)
+    if n_most <= N_COMPONENTS:
+        # there is nothing to leave out, and ARPACK cannot compute all
+        dense = values if isinstance(values, np.ndarray) else values.toarray()
+        return PCA(n_most, svd_solver="full").fit(dense)
+    return PCA(N_COMPONENTS, svd_solver="arpack", random_state=0).fit(values)
+
+
+Scale = Literal["counts", "non_negative", "real"]
+
+
+def _scale_of(values: Matrix) -> Scale:
+    stored = values if isinstance(values, np.ndarray) else values.data
+    if stored.min(initial=0) < 0:
+        return "real"
+    return "counts" if (stored == np.floor(stored)).all() else "non_negative"
+
+
+def _logarithms(values: Matrix, scale: Scale) -> Matrix:
+    return values if scale == "real" else log_normalised(values)
+
+
+def _on_scale(made: Matrix, library: np.ndarray, scale: Scale, rng: np.random.Generator) -> Matrix:
+    """Logarithms as values with the sums `library (n_new,)`; counts are rounded up or down at random."""
+    if scale == "real":
+        return made
+    rates = np.expm1(made, dtype=np.float64) if isinstance(made, np.ndarray) else made.astype(np.float64).expm1()
+    total = np.asarray(rates.sum(axis=1)).ravel()
+    # a mean of logarithms has a sum below 10,000; to divide by 10,000 would make every new cell a shallow one
+    factor = np.divide(library, total, out=np.zeros_like(total), where=total > 0)
+    if isinstance(rates, np.ndarray):
+        expected = rates * factor[:, None]
+        return (_whole_dense(expected, rng) if scale == "counts" else expected).astype(np.float32)
+    expected = sparse.csr_matrix(sparse.diags_array(factor) @ rates)
+    expected.sort_indices()
+    return (_whole_sparse(expected, rng) if scale == "counts" else expected).astype(np.float32)
+
+
+def _whole_dense(expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Counts with that expectation: one of the two beside it. A cell left without any gets its likeliest one."""
+    counts = np.floor(expected + rng.random(expected.shape))
+    for row in np.flatnonzero((counts.sum(axis=1) == 0) & (expected.sum(axis=1) > 0)):
+        counts[row, expected[row].argmax()] = 1
+    return counts
+
+
+def _whole_sparse(expected: sparse.csr_matrix, rng: np.random.Generator) -> sparse.csr_matrix:
+    counts = expected.copy()
+    counts.data = np.floor(expected.data + rng.random(expected.nnz))
+    empty = np.asarray((counts.sum(axis=1) == 0) & (expected.sum(axis=1) > 0)).ravel()
+    for row in np.flatnonzero(empty):
+        start, stop = expected.indptr[row : row + 2]
+        counts.data[start + expected.data[start:stop].argmax()] = 1
+    counts.eliminate_zeros()
+    return counts
+
+
+class _AppendedStore(Store):
+    """The rows of a store, and those of a matrix in memory behind them."""
+
+    def __init__(self, store: Store, below: Matrix) -> None:
+        self._store, self._below = store, below
+        self.where, self.n_vars = store.where, store.n_vars
+        self.n_obs = store.n_obs + below.shape[0]
+        self.preferred_block_rows = store.preferred_block_rows
+
+    def around(self, rows: np.ndarray) -> tuple[Matrix, np.ndarray]:
+        n_own = int(np.searchsorted(rows, self._store.n_obs))
+        if n_own == len(rows):
+            return self._store.around(rows)
+        below = self._below[rows[n_own:] - self._store.n_obs]
+        if not n_own:
+            return below, np.arange(len(rows))
+        return _stacked(self._store.read(rows[:n_own]), below), np.arange(len(rows))
+
+
+def _appended(source: StoredSource, values: Matrix, like: np.ndarray) -> StoredSource:
+    """The source with rows behind its own: their values in the first modality, and the cells `like` which they are."""
+    first, *others = source.schema.modalities
+    stores, row_of = dict(source.stores), dict(source.row_of)
+    n_new, here = len(like), source.stores[first]
+    stores[first] = _AppendedStore(here, values)
+    if first in row_of:
+        row_of[first] = np.concatenate([row_of[first], here.n_obs + np.arange(n_new)])
+    for name in others:
+        known = row_of.get(name, np.arange(source.n_obs))
+        row_of[name] = np.concatenate([known, np.full(n_new, -1, dtype=known.dtype)])
+    return replace(source, stores=stores, row_of=row_of, annotation=_annotation(source.annotation, like))
+
+
+def _annotation(cells: Annotation, like: np.ndarray) -> Annotation:
+    names = [f"synthetic-{number}" for number in range(len(like))]
+    obs = cells.obs.iloc[np.concatenate([np.arange(len(cells.obs)), like])].set_axis([*cells.obs.index, *names])
+    fields = ("batch", "label", "condition", "time", "covariates", "coordinates")
+    known = {name: getattr(cells, name) for name in fields}
+    return Annotation(obs, **{name: np.concatenate([array, array[like]]) for name, array in known.items()})
+
+
+def _stacked(above: Matrix, below: Matrix) -> Matrix:
+    if isinstance(above, np.ndarray):
+        return np.concatenate([above, below])
+    return sparse.vstack([above, below], format="csr")
+
+
+def _refuse_sequences(source: StoredSource, name: str) -> None:
+    if source.schema.steps is not None:
+        raise DataError(
+            f"balance={name!r} works on cells; these data are sequences, of which values may be missing. Choose "
+            "another remedy (over, weights)."
+        )
