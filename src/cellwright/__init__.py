@@ -76,12 +76,15 @@ _WHERE = {
     "InteractionOptions": "tasks.interactions",
     "interactions": "tasks.interactions",
     "markers": "tasks.markers",
+    "perturb": "tasks.perturb",
     "reduce": "tasks.reduce",
     "score": "tasks.score",
     "METRICS": "metrics",
     # many runs
     "CompareOptions": "study.compare",
     "compare": "study.compare",
+    "PerturbOptions": "study.perturb_plan",
+    "perturb_study": "study.perturb",
     "report": "report.page",
     # errors
     "AbilityError": "errors",

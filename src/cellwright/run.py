@@ -27,7 +27,10 @@ FILES = {
     "checkpoint": "what a killed fit resumes from; gone when done",
     "history.csv": "epoch, split, term, value",
     "scores.csv": "task, metric, value, better, group, held_out, seed",
-    "cells.h5ad": "latents, clusters, labels and predicted labels of the input's cells, in the input's order",
+    "cells.h5ad": "latents, clusters, labels and predicted labels of the input's cells, in the input's order; of a "
+    "perturbation study the predicted cells",
+    "genes.csv": "of a perturbation study: means, change and variance of each gene in real and predicted cells",
+    "ceiling.csv": "of a perturbation study: what real cells score in place of predicted ones, as scores.csv",
     "split.csv": "obs, split",
     "log.txt": "the log",
     "checksums.json": "SHA-256 of every file but itself, the checkpoint and the report",

@@ -25,6 +25,13 @@ def test_a_comparison_prints_its_leaderboard_and_its_page(cellwright, cells, tmp
     assert (tmp_path / "study" / "report.html").exists()
 
 
+def test_a_comparison_takes_a_remedy_with_settings_and_goes_on_with_it(cellwright, cells, tmp_path):
+    command = ["compare", cells, "--out", tmp_path / "study", *QUICK, *ARMS, "--balance", "over:by=label"]
+    assert cellwright(*command).code == 0
+    assert 'name = "over"' in (tmp_path / "study" / "study.toml").read_text()
+    assert "found finished" in cellwright(*command).err
+
+
 def test_progress_is_a_line_per_run_on_standard_error(cellwright, cells, tmp_path):
     command = ["compare", cells, "--out", tmp_path / "study", *QUICK, *ARMS]
     lines = cellwright(*command).err.splitlines()

@@ -143,6 +143,17 @@ def test_flags_become_the_options_of_the_run(cellwright, cells, tmp_path):
     assert [covariate.key for covariate in schema.covariates] == ["label", "batch"]
 
 
+def test_a_remedy_is_given_with_its_settings_and_a_class_that_is_too_small_for_it_is_named(cellwright, cells, tmp_path):
+    tokens = ["fit", "vae", cells, "--label-key", "label", "--batch-key", "batch", *QUICK, "--out"]
+    ended = cellwright(*tokens, tmp_path / "run", "--balance", "smote:n_neighbours=3:by=batch:target=70")
+    assert ended.code == 0, ended.err
+    balance = Run(tmp_path / "run").record.fit_options["balance"]
+    assert balance == {"name": "smote", "by": "batch", "target": 70, "n_neighbours": 3, "space": "expression"}
+    ended = cellwright(*tokens, tmp_path / "none", "--balance", "smote:n_neighbours=100")
+    assert ended.code == 2
+    assert "smote with n_neighbours=100 needs 101 training cells in every class that it enlarges" in ended.sentence
+
+
 def test_the_preset_of_a_name_holds_under_its_flags(cellwright, cells, tmp_path):
     assert cellwright("fit", "dae", cells, "--out", tmp_path / "run", *QUICK).code == 0
     assert Run(tmp_path / "run").record.model == "dae"

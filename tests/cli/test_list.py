@@ -5,13 +5,21 @@ from pathlib import Path
 import pytest
 
 from cellwright.cli.list import TABLES, values_of
+from cellwright.data.balance import BALANCES
 from cellwright.data.catalogue import CATALOGUE
 from cellwright.likelihoods import LIKELIHOODS
 from cellwright.metrics import METRICS
 from cellwright.models import MODELS
 from cellwright.tasks import TASKS
 
-OF = {"models": MODELS, "likelihoods": LIKELIHOODS, "metrics": METRICS, "tasks": TASKS, "data": CATALOGUE}
+OF = {
+    "models": MODELS,
+    "likelihoods": LIKELIHOODS,
+    "balances": BALANCES,
+    "metrics": METRICS,
+    "tasks": TASKS,
+    "data": CATALOGUE,
+}
 
 
 @pytest.mark.parametrize("what", TABLES)

@@ -22,7 +22,7 @@ MISTAKES = {
     ),
     "choice": (
         ["fit", "vae", "x", "--out", "y", "--likelihood", "poison"],
-        ['"poison"', 'Did you mean "poisson"?'],
+        ["'poison'", "Did you mean 'poisson'?"],
     ),
     "text for a number": (["fit", "vae", "x", "--out", "y", "--n-latent", "ten"], ["--n-latent", '"ten"', "int"]),
     "value below its bound": (

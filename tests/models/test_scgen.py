@@ -99,7 +99,7 @@ def test_the_loss_is_half_the_squared_error_a_constant_and_little_kl(data, logs)
     minibatch = next(iter(in_order(data, rows, 40)))
     step = Step(0, NoiseKey(3))
     ((objective,),) = model.stages()
-    found = objective.loss(minibatch, step).per_cell
+    found = objective.loss(minibatch, step)
     mean, log_variance = model.vae.encoder(model.vae.encoder.inputs(minibatch), minibatch).chunk(2, dim=1)
     spread = (log_variance.exp() + 1e-4).sqrt()
     z = mean + spread * step.noise.normal(minibatch.rows, SMALL["n_latent"])
@@ -108,8 +108,11 @@ def test_the_loss_is_half_the_squared_error_a_constant_and_little_kl(data, logs)
     squares = (torch.from_numpy(logs[rows]).float() - decoded).square().sum(dim=1)
     kl = kl_divergence(Normal(mean, spread), Normal(0.0, 1.0)).sum(dim=1)
     constant = 20 * np.log(2 * np.pi) / 2
-    torch.testing.assert_close(found, 0.5 * squares + constant + 5e-5 * kl, rtol=1e-4, atol=1e-3)
-    assert kl.min() > 0
+    # by terms: in the sum the KL would vanish beside the squares
+    assert found.weights == {"kl": 5e-5}
+    assert found.terms.keys() == {"reconstruction", "kl"}
+    torch.testing.assert_close(found.terms["reconstruction"], 0.5 * squares + constant, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(found.terms["kl"], kl, rtol=1e-4, atol=1e-5)
 
 
 def test_published_balanced_is_the_published_arithmetic(data, split):

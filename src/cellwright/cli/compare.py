@@ -5,18 +5,18 @@ from typing import Annotated
 
 from anndata import AnnData
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import command_line, data_named, logging_failures, study_name_of
+from cellwright.cli.progress import line_of, runs_bar
 from cellwright.cli.show import show, show_leaderboard
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
 from cellwright.errors import RunError
 from cellwright.report.page import report
 from cellwright.study.arm import Arm, with_baselines
-from cellwright.study.compare import CompareOptions, Outcome, compare
+from cellwright.study.compare import CompareOptions, compare
+from cellwright.study.folder import Outcome
 from cellwright.train.options import FitOptions
 
 app = App(name="compare", help="Compare models and baselines on your cells: same splits, several seeds, with cost.")
@@ -56,12 +56,10 @@ def run_comparison(
     """The comparison with a progress bar, its leaderboard on the terminal and its page."""
     n_runs = options.seeds * len(with_baselines([Arm.parse(text) for text in options.models]))
     with logging_failures(out):
-        with _bar() as bar:
-            task = bar.add_task("comparing", total=n_runs)
+        with runs_bar("comparing", n_runs) as done:
 
             def watch(outcome: Outcome) -> None:
-                bar.advance(task)
-                bar.console.print(_line(outcome), style="red" if outcome.reason else "dim", soft_wrap=True)
+                done(line_of(outcome), failed=bool(outcome.reason))
 
             board = compare(
                 data,
@@ -79,21 +77,6 @@ def run_comparison(
     show(f"per cell type, history and more: {page}")
     if not (board["status"] == "done").any():
         raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
-
-
-def _line(outcome: Outcome) -> str:
-    who = " ".join(filter(None, [outcome.arm.model, outcome.arm.setting, f"seed {outcome.seed}"]))
-    if outcome.reason:
-        return f"{who}: failed: {outcome.reason}"
-    return f"{who}: {'found finished' if outcome.found else f'{outcome.seconds:.1f} s'}"
-
-
-def _bar() -> Progress:
-    columns = [TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("runs")]
-    console = Console(stderr=True, highlight=False, markup=False)
-    # without a terminal the line of each run is all
-    shown = console.is_terminal
-    return Progress(*columns, TimeRemainingColumn(compact=True), console=console, transient=True, disable=not shown)
 
 
 app.default(

@@ -24,12 +24,13 @@ What = Literal["models", "likelihoods", "balances", "metrics", "tasks", "data"]
 
 
 # what a model needs of the data beside values, in words
-NEEDS = {"label": "labels", "coordinates": "places"}
+NEEDS = {"label": "labels", "coordinates": "places", "condition": "conditions", "control": "a control"}
 # flags with which models that are made for counts take any real number
 WAYS_TO_TAKE_ANY: tuple[dict[str, str], ...] = (
     {"transform": "none"},
     {"transform": "none", "likelihood": "gaussian"},
     {"transform": "none", "output": "values"},
+    {"transform": "none", "decoding": "published"},
 )
 
 
@@ -84,7 +85,8 @@ def what_works_on_what() -> str:
 def data_of(entry: "Entry") -> str:
     """What data a model is built for: rows that are cells or sequences, and what must be known of them."""
     rows = "sequences" if "steps" in entry.model.needs else "cells"
-    return " with ".join([rows, *(NEEDS[need] for need in sorted(entry.model.needs - {"steps"}))])
+    needs = [words for need, words in NEEDS.items() if need in entry.model.needs]
+    return " with ".join([rows, ", ".join(needs)] if needs else [rows])
 
 
 def values_of(name: str) -> str:
@@ -115,6 +117,8 @@ def support_of(name: str, **options: str) -> "Support":
     schema = Schema(
         features={"X": ("a", "b")},
         label=Categories(key="label", values=("a", "b")),
+        condition=Categories(key="condition", values=("a", "b")),
+        control="a",
         coordinates=Coordinates(key="spatial", n=2),
         steps=steps if "steps" in entry_of(name).model.needs else None,
     )

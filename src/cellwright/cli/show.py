@@ -117,8 +117,11 @@ def _leaderboard(overall: "pd.DataFrame", measures: Mapping[Measure, str]) -> Ta
 
 
 def _name(row: "pd.Series") -> str:
+    from cellwright.report.standing import CEILINGS
+
     setting = row["setting"] if isinstance(row["setting"], str) else ""
-    return f"{row['model']}{' ' + setting if setting else ''}{' (baseline)' if row['is_baseline'] else ''}"
+    role = " (ceiling)" if row["model"] in CEILINGS else " (baseline)" if row["is_baseline"] else ""
+    return f"{row['model']}{' ' + setting if setting else ''}{role}"
 
 
 def _of(rows: "pd.DataFrame", key: Measure) -> "pd.DataFrame":

@@ -28,6 +28,11 @@ TASKS: dict[str, Task] = {
         ("obs/{label_key}", "obs/{batch_key}", "obs/generated", "uns/cellwright"),
         "make new cells, of given labels and batches",
     ),
+    "perturb": Task(
+        "perturbs",
+        ("obs/{condition_key}", "obs/predicted_from", "uns/cellwright"),
+        "how control cells would look under a treatment",
+    ),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
     "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
     "score": Task(None, (), "metrics, overall and per cell type"),

@@ -1,0 +1,43 @@
+"""Progress: a bar with the time left while a study runs, and a line for each run, on standard error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cellwright.study.folder import Outcome
+
+
+class Done(Protocol):
+    """Tells that a run is done."""
+
+    def __call__(self, line: str, *, failed: bool) -> None:
+        """Print its line and move the bar on."""
+
+
+@contextmanager
+def runs_bar(title: str, n_runs: int) -> Iterator[Done]:
+    """A bar over so many runs; without a terminal the line of each run is all."""
+    columns = [TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("runs")]
+    console = Console(stderr=True, highlight=False, markup=False)
+    shown = console.is_terminal
+    left = TimeRemainingColumn(compact=True)
+    with Progress(*columns, left, console=console, transient=True, disable=not shown) as bar:
+        task = bar.add_task(title, total=n_runs)
+
+        def done(line: str, *, failed: bool) -> None:
+            bar.advance(task)
+            bar.console.print(line, style="red" if failed else "dim", soft_wrap=True)
+
+        yield done
+
+
+def line_of(outcome: Outcome) -> str:
+    """A run in one line: what it was, and how long it took or why it failed."""
+    held_out = f"without {outcome.held_out}" if outcome.held_out else ""
+    who = " ".join(filter(None, [outcome.arm.model, outcome.arm.setting, held_out, f"seed {outcome.seed}"]))
+    if outcome.reason:
+        return f"{who}: failed: {outcome.reason}"
+    return f"{who}: {'found finished' if outcome.found else f'{outcome.seconds:.1f} s'}"

@@ -1,0 +1,139 @@
+"""Perturb cells: what each group of a perturbation study is trained and scored on.
+
+source, group -> without small labels -> treated cells of the held-out labels are the test cells, a share of the
+others validates -> genes chosen from the training cells -> Prepared
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellwright.core.support import Support
+from cellwright.data.check import check_values
+from cellwright.data.prepare import OpenOptions, Prepared, preprocessed, rows_of
+from cellwright.data.preprocess import PreprocessOptions
+from cellwright.data.source import StoredSource
+from cellwright.data.split import Split, held_out_combination_split, random_split
+from cellwright.errors import DataError, OptionError, UnsuitableValues, did_you_mean
+from cellwright.study.perturb_plan import Group
+from cellwright.tasks.perturb import LEAST_SCORED, control_rows
+
+N_TOP_GENES = 7000
+LEAST_SHARED = 2  # labels that tell of the response: with one, whatever is particular to it would be taken for it
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """How the cells of every group are made of those of the study."""
+
+    keys: OpenOptions
+    preprocessing: PreprocessOptions | None
+    treated: str
+    min_cells: int
+    validation: float
+
+
+def usual_preprocessing(source: StoredSource) -> PreprocessOptions | None:
+    """The 7,000 most variable genes, chosen as published for scGen; nothing where there are no more, or no counts."""
+    if source.schema.n_vars <= N_TOP_GENES or not within(source, Support.counts):
+        return None
+    return PreprocessOptions(n_top_genes=N_TOP_GENES, hvg_flavor="seurat")
+
+
+def within(source: StoredSource, support: Support) -> bool:
+    """Whether all values are such."""
+    try:
+        check_values(source, support, wanted_by="this")
+    except UnsuitableValues:
+        return False
+    return True
+
+
+def cells_of(source: StoredSource, group: Group, options: CellOptions) -> Prepared:
+    """The cells of one group. Their treated cells of the held-out labels, if there are any, are the test cells."""
+    left_out = small_labels(source, group, options)
+    if left_out:
+        codes = [_label_values(source).index(label) for label in left_out]
+        source = rows_of(source, np.flatnonzero(~np.isin(source.annotation.label, codes)), options.keys)
+    return preprocessed(source, _split(source, group, options), options.keys, options.preprocessing)
+
+
+def small_labels(source: StoredSource, group: Group, options: CellOptions) -> list[str]:
+    """The labels with cells on both sides, but so few that they are left out: all but those that are held out."""
+    return [
+        label
+        for label in _label_values(source)
+        if label not in group.held_out
+        and min(sizes := _sizes(source, label, options.treated)) > 0
+        and sum(sizes) < options.min_cells
+    ]
+
+
+def scored_labels(source: StoredSource, group: Group, treated: str) -> list[str]:
+    """The held-out labels of which there are treated cells to score a prediction by."""
+    return [label for label in group.held_out if min(_sizes(source, label, treated)) >= LEAST_SCORED]
+
+
+def refuse_unsuitable(source: StoredSource, group: Group, options: CellOptions) -> None:
+    """Refuse held-out labels that do not exist or have no control cells, and too few labels to learn a response from.
+
+    Raises `OptionError` and `DataError`.
+    """
+    labels = _label_values(source)
+    for label in group.held_out:
+        if label not in labels:
+            raise OptionError(
+                f"held-out labels must be values of {options.keys.label_key!r}: {', '.join(labels)}; {label!r} is none."
+                f"{did_you_mean(label, labels)}"
+            )
+    if len(set(group.held_out)) < len(group.held_out):
+        raise OptionError(f"held-out labels must be different; one of {group.name} is there twice. Name each once.")
+    for label in group.held_out:
+        control_rows(source, source.schema, [label])
+    small = small_labels(source, group, options)
+    shared = [
+        label
+        for label in labels
+        if label not in (*group.held_out, *small) and min(_sizes(source, label, options.treated)) > 0
+    ]
+    if len(shared) < LEAST_SHARED:
+        raise DataError(
+            f"a response must be learnt from {LEAST_SHARED} labels or more with both {source.schema.control!r} and "
+            f"{options.treated!r} cells; with {group.name} held out there "
+            f"{'is only ' + shared[0] if shared else 'is none'}"
+            f"{' (left out as too small: ' + ', '.join(small) + ')' if small else ''}. "
+            "Hold out fewer labels, lower min_cells, or give cells of more labels."
+        )
+
+
+def _split(source: StoredSource, group: Group, options: CellOptions) -> Split:
+    scored = [label for label in group.held_out if _sizes(source, label, options.treated)[1]]
+    if not scored:
+        return random_split(source.n_obs, validation=options.validation, seed=group.seed)
+    return held_out_combination_split(
+        source.annotation.label,
+        source.annotation.condition,
+        label=[_label_values(source).index(label) for label in scored],
+        condition=_treated_code(source, options.treated),
+        validation=options.validation,
+        seed=group.seed,
+    )
+
+
+def _sizes(source: StoredSource, label: str, treated: str) -> tuple[int, int]:
+    """How many control and how many treated cells a label has."""
+    of_label = source.annotation.label == _label_values(source).index(label)
+    condition = source.annotation.condition[of_label]
+    return int((condition == source.schema.control_code).sum()), int(
+        (condition == _treated_code(source, treated)).sum()
+    )
+
+
+def _label_values(source: StoredSource) -> tuple[str, ...]:
+    assert source.schema.label is not None, "the study refuses data without labels"
+    return source.schema.label.values
+
+
+def _treated_code(source: StoredSource, treated: str) -> int:
+    assert source.schema.condition is not None, "the study refuses data without conditions"
+    return source.schema.condition.values.index(treated)

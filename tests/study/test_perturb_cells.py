@@ -1,0 +1,79 @@
+"""The cells of a group: small labels are left out, treated cells of the held-out labels are the test part."""
+
+import numpy as np
+import pytest
+
+from cellwright.core.support import Support
+from cellwright.data.open import open_data
+from cellwright.data.prepare import OpenOptions
+from cellwright.data.preprocess import PreprocessOptions
+from cellwright.data.simulate import SimulateOptions, simulate
+from cellwright.study import perturb_cells
+from cellwright.study.perturb_cells import (
+    CellOptions,
+    cells_of,
+    scored_labels,
+    small_labels,
+    usual_preprocessing,
+    within,
+)
+from cellwright.study.perturb_plan import Group
+
+KEYS = OpenOptions(label_key="label", condition_key="condition", control="control")
+
+
+@pytest.fixture(scope="module")
+def source():
+    """100, 80, 16 and 4 cells; of the last one none is treated."""
+    options = SimulateOptions(n_obs=200, n_vars=30, n_latent=3, label_shares=(100, 80, 16, 4), treated_share=0.5)
+    adata = simulate(options, seed=0).adata
+    adata.obs.loc[adata.obs["label"] == "type_4", "condition"] = "control"
+    return open_data(adata, **dict(KEYS))
+
+
+def options(**changes):
+    return CellOptions(
+        **{"keys": KEYS, "preprocessing": None, "treated": "treated", "min_cells": 50, "validation": 0.1, **changes}
+    )
+
+
+def test_small_labels_are_left_out_but_not_what_is_held_out_or_has_one_side_only(source):
+    assert small_labels(source, Group(0, ("type_1",)), options()) == ["type_3"]
+    assert small_labels(source, Group(0, ("type_3",)), options()) == []
+    assert small_labels(source, Group(0, ("type_1",)), options(min_cells=10)) == []
+    cells = cells_of(source, Group(0, ("type_1",)), options())
+    assert cells.source.schema.label.values == ("type_1", "type_2", "type_4")
+    assert cells.source.n_obs == 184
+
+
+def test_the_test_cells_are_the_treated_ones_of_all_that_is_held_out(source):
+    cells = cells_of(source, Group(1, ("type_1", "type_3")), options())
+    label, condition = cells.source.annotation.label, cells.source.annotation.condition
+    assert set(cells.split.test) == set(np.flatnonzero(np.isin(label, [0, 2]) & (condition == 1)))
+    n_rest = cells.source.n_obs - len(cells.split.test)
+    assert len(cells.split.validation) == round(0.1 * n_rest)
+
+
+def test_another_seed_divides_the_others_differently_and_tests_on_the_same(source):
+    one, other = (cells_of(source, Group(seed, ("type_1",)), options()).split for seed in (0, 1))
+    assert np.array_equal(one.test, other.test)
+    assert not np.array_equal(one.validation, other.validation)
+
+
+def test_a_label_that_was_never_treated_leaves_no_test_cell_and_no_score(source):
+    group = Group(0, ("type_4",))
+    assert len(cells_of(source, group, options()).split.test) == 0
+    assert scored_labels(source, Group(0, ("type_1", "type_4")), "treated") == ["type_1"]
+
+
+def test_the_most_variable_genes_are_chosen_where_there_are_many_and_values_are_counts(source, monkeypatch):
+    assert usual_preprocessing(source) is None
+    monkeypatch.setattr(perturb_cells, "N_TOP_GENES", 20)
+    assert usual_preprocessing(source) == PreprocessOptions(n_top_genes=20)
+    assert within(source, Support.counts)
+    assert (
+        cells_of(
+            source, Group(0, ("type_1",)), options(preprocessing=PreprocessOptions(n_top_genes=20))
+        ).source.schema.n_vars
+        == 20
+    )

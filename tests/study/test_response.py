@@ -1,0 +1,168 @@
+"""Tables of a perturbation study: means over types and seeds, paired tests, and sentences that say what they show."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from cellwright.study.response import REMEDY_COLUMNS, board_of, holm, over_types, paired, remedies_of, verdict
+from cellwright.study.statistics import LEADERBOARD_COLUMNS, interval
+
+TYPES = ("A", "B", "C")
+METRICS = {"mean_r2": "higher", "change_pearson": "higher", "e_distance": "lower", "mmd": "lower"}
+
+
+def scores_of(model, values, *, is_baseline=False, remedy="none", where="", metric="mean_r2"):
+    """Rows of one arm from `values (n_seeds, n_types)`."""
+    setting = f"balance={remedy} in {where}" if where else ""
+    rows = [
+        {"group": kind, "seed": seed, "value": value, "metric": metric, "better": METRICS[metric]}
+        for seed, row in enumerate(values)
+        for kind, value in zip(TYPES, row, strict=False)
+    ]
+    arm = {"data": "d", "model": model, "setting": setting, "is_baseline": is_baseline, "of": "", "remedy": remedy}
+    cost = {"seconds": 2.0, "peak_bytes": 5, "task": "perturb", "held_out": True}
+    return pd.DataFrame(rows).assign(**arm, where=where, **cost)
+
+
+NET = np.array([[0.9, 0.7, 0.8], [0.95, 0.8, 0.8]])
+
+
+def test_over_types_comes_first_then_over_seeds():
+    board = board_of(scores_of("net", NET), TYPES).set_index(["metric", "group"])
+    for metric, per_seed in {
+        "mean_r2": NET.mean(axis=1),
+        "mean_r2_worst": NET.min(axis=1),
+        "mean_r2_spread": NET.max(axis=1) - NET.min(axis=1),
+    }.items():
+        row = board.loc[(metric, "")]
+        assert row[["mean", "sd", "ci_low", "ci_high"]].tolist() == pytest.approx(interval(per_seed))
+        assert row["n_seeds"] == 2
+    assert board.loc[("mean_r2", "B"), "mean"] == pytest.approx(0.75)
+    assert board.reset_index().reindex(columns=LEADERBOARD_COLUMNS).shape[1] == len(LEADERBOARD_COLUMNS)
+
+
+def test_of_a_distance_the_largest_is_the_worst():
+    overall = over_types(scores_of("net", NET, metric="e_distance"), TYPES).set_index(["metric", "seed"])["value"]
+    assert overall["e_distance_worst", 0] == 0.9
+    assert overall["e_distance_spread", 1] == pytest.approx(0.15)
+
+
+def test_only_some_measures_have_a_worst_type_and_one_type_has_no_spread():
+    assert set(over_types(scores_of("net", NET, metric="mmd"), TYPES)["metric"]) == {"mmd"}
+    assert set(over_types(scores_of("net", NET[:, :1]), ["A"])["metric"]) == {"mean_r2"}
+
+
+def test_a_seed_in_which_a_type_has_no_score_is_in_no_mean_over_types():
+    values = NET.copy()
+    values[1, 2] = np.nan
+    board = board_of(scores_of("net", values), TYPES).set_index(["metric", "group"])
+    assert board.loc[("mean_r2", ""), "n_seeds"] == 1
+    assert board.loc[("mean_r2", ""), "mean"] == pytest.approx(NET[0].mean())
+    assert board.loc[("mean_r2", "A"), "n_seeds"] == 2
+    assert board.loc[("mean_r2", "C"), "n_seeds"] == 1
+
+
+def test_a_paired_test_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    ours, theirs = (pd.Series(rng.random(12), index=range(12)) for _ in range(2))
+    test = paired(ours, theirs)
+    reference = stats.ttest_rel(ours, theirs)
+    assert test["p_t"] == pytest.approx(reference.pvalue)
+    assert (test["ci_low"], test["ci_high"]) == pytest.approx(tuple(reference.confidence_interval(0.95)))
+    assert test["p_wilcoxon"] == pytest.approx(stats.wilcoxon(ours, theirs).pvalue)
+    assert (test["n_pairs"], test["none"], test["with_remedy"]) == (12, theirs.mean(), ours.mean())
+
+
+def test_pairs_are_found_by_their_index_and_half_a_pair_is_none():
+    ours, theirs = pd.Series([1.0, 2.0, 5.0], index=list("abx")), pd.Series([1.0, 1.5, 9.0], index=list("bay"))
+    test = paired(ours, theirs)
+    assert (test["n_pairs"], test["difference"]) == (2, pytest.approx(0.25))
+
+
+@pytest.mark.parametrize(
+    ("values", "p_t", "p_wilcoxon"),
+    [([0.0, 0.0, 0.0], 1.0, 1.0), ([0.5, 0.5], 0.0, 0.5), ([0.3], np.nan, np.nan), ([], np.nan, np.nan)],
+    ids=["no difference", "equal differences", "one pair", "no pair"],
+)
+def test_a_paired_test_without_variation_or_pairs_says_what_can_be_said(values, p_t, p_wilcoxon):
+    ours = pd.Series(values, dtype=float)
+    test = paired(ours, ours * 0)
+    assert (test["p_t"], test["p_wilcoxon"]) == pytest.approx((p_t, p_wilcoxon), nan_ok=True)
+
+
+def test_holm_in_closed_form():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([0.02, np.nan, 0.01]) == pytest.approx([0.02, np.nan, 0.02], nan_ok=True)
+
+
+@pytest.fixture(scope="module")
+def with_remedies():
+    """A remedy in training that adds .01 and shrinks the spread by half, and one that does nothing on average."""
+    rng = np.random.default_rng(1)
+    none = 0.8 + 0.1 * rng.random((3, 3))
+    centre = none.mean(axis=1, keepdims=True)
+    better = centre + (none - centre) / 2 + 0.05
+    noise = rng.normal(0, 0.001, none.shape)
+    return none, pd.concat(
+        [
+            scores_of("base", none + 0.02, is_baseline=True),
+            scores_of("net", none),
+            scores_of("net", better, remedy="over", where="training"),
+            scores_of("net", none + noise - noise.mean(), remedy="under", where="shift"),
+        ],
+        ignore_index=True,
+    )
+
+
+def test_each_remedy_is_tested_against_none_per_type_over_all_pairs_and_for_the_spread(with_remedies):
+    none, scores = with_remedies
+    table = remedies_of(scores, TYPES)
+    assert table.columns.tolist() == REMEDY_COLUMNS
+    over = table[table["remedy"] == "over"].set_index(["metric", "group"])
+    assert over.loc[("mean_r2", ""), "n_pairs"] == 9
+    assert over.loc[("mean_r2", ""), "difference"] == pytest.approx(0.05)
+    assert over.loc[("mean_r2", "A"), "n_pairs"] == 3
+    assert over.loc[("mean_r2_spread", ""), "n_pairs"] == 3
+    assert over.loc[("mean_r2_spread", ""), "difference"] == pytest.approx(-np.ptp(none, axis=1).mean() / 2)
+    of_all = table[(table["metric"] == "mean_r2") & (table["group"] == "")]
+    assert of_all["p_t_holm"].tolist() == pytest.approx(holm(of_all["p_t"].tolist()))
+    assert set(zip(table["remedy"], table["where"], strict=True)) == {("over", "training"), ("under", "shift")}
+
+
+def test_the_verdict_names_the_winner_and_the_remedy_that_helped(with_remedies):
+    _, scores = with_remedies
+    first, second = verdict(scores, remedies_of(scores, TYPES), TYPES)
+    assert first.startswith("net (balance=over in training) (the best of 3) beats the best baseline, base: mean R2 0.")
+    assert "over 9 pairs of type and seed" in first
+    assert "over in training (+0.0500" in second
+    assert "helped." in second
+    assert "under" not in second
+
+
+def test_the_verdict_says_that_no_network_and_no_remedy_is_better(with_remedies):
+    _, scores = with_remedies
+    poor = scores[(scores["remedy"] != "over")]
+    first, second = verdict(poor, remedies_of(poor, TYPES), TYPES)
+    assert first.startswith("No network beats the best baseline: net")
+    assert second.startswith("No remedy for unequal cell-type numbers changed mean R2 beyond chance")
+
+
+def test_a_difference_within_chance_is_no_victory():
+    noise = np.array([[0.02, -0.01, 0.0], [-0.015, 0.02, 0.001]])
+    scores = pd.concat([scores_of("net", NET + noise), scores_of("base", NET, is_baseline=True)])
+    assert verdict(scores, remedies_of(scores, TYPES), TYPES)[0].startswith("No network is surely better")
+
+
+def test_the_ceiling_is_no_baseline_to_beat_and_nothing_scored_is_no_verdict():
+    scores = pd.concat(
+        [
+            scores_of("net", NET),
+            scores_of("base", NET - 0.1, is_baseline=True),
+            scores_of("half_split", NET + 0.04, is_baseline=True),
+        ]
+    )
+    assert verdict(scores, remedies_of(scores, TYPES), TYPES)[0].startswith("net beats the best baseline, base")
+    assert verdict(pd.DataFrame(), remedies_of(pd.DataFrame(), []), []) == []
+    assert board_of(pd.DataFrame(), []).empty
