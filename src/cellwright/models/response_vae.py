@@ -55,7 +55,7 @@ class ResponseVAEOptions(Options):
     kl_warmup_epochs: int = Field(5, ge=0, description="epochs over which the KL weight rises from 0 to 1")
     penalty: float = Field(1e-3, ge=0, description="of the squared loadings of the latent (W), per cell")
     response_penalty: float = Field(0.1, ge=0, description="of the squared loadings of the response (V); beta: a tenth")
-    match_weight: float = Field(50.0, ge=0, description="of the distance between mean latents of control and treated")
+    match_weight: float = Field(10.0, ge=0, description="of the distance between mean latents of control and treated")
     share: float = Field(0.5, ge=0, le=1, description="of the network in the mean; the rest is the process alone")
     cells: CellChange = Field(
         "counts", description="how cells reach the mean: counts added or lost by chance, or the same added to all"
