@@ -30,6 +30,7 @@ FILES = {
     "cells.h5ad": "latents, clusters, labels and predicted labels of the input's cells, in the input's order; of a "
     "perturbation study the predicted cells",
     "genes.csv": "of a perturbation study: means, change and variance of each gene in real and predicted cells",
+    "places.csv": "of a perturbation study: real and predicted cells in the plane of the real ones",
     "ceiling.csv": "of a perturbation study: what real cells score in place of predicted ones, as scores.csv",
     "split.csv": "obs, split",
     "log.txt": "the log",

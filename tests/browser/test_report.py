@@ -14,12 +14,13 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from cellwright.report import report
 
 pytestmark = pytest.mark.browser
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
+RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 OPTIONS = [
     "--headless=new",
     "--no-sandbox",
@@ -181,6 +182,85 @@ def test_hostile_names_do_not_run(browser, tmp_path):
     labels = tuple(f"{HOSTILE[i % 2]}{i}" for i in range(8))
     names = BUILDER["Names"](labels=labels, batches=HOSTILE, features=tuple(f"{HOSTILE[0]}{i}" for i in range(40)))
     open_page(browser, report(BUILDER["write_study"](tmp_path / "hostile", names)))
+    assert browser.title == "hostile · cellwright"
+    assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.fixture(scope="module")
+def responses(tmp_path_factory):
+    effects = {(remedy, place): (0.01, 0.02) for remedy in RESPONSES["REMEDIES"] for place in RESPONSES["PLACES"]}
+    story = RESPONSES["Story"](effects=effects)
+    return report(RESPONSES["write_responses"](tmp_path_factory.mktemp("browser") / "responses", story))
+
+
+def choose(browser, selector, name):
+    Select(browser.find_element(By.CSS_SELECTOR, selector)).select_by_visible_text(name)
+
+
+def test_every_figure_of_responses_is_drawn_and_nothing_is_logged(browser, responses):
+    open_page(browser, responses)
+    for section in ("response_types", "remedies", "response_genes", "response_cells"):
+        traces = f"return document.querySelector('#{section} .canvas').data.length"
+        assert browser.execute_script(traces) > 0
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_the_list_of_models_shows_the_genes_of_the_chosen_one(browser, responses):
+    open_page(browser, responses)
+    means = "return document.querySelector('#response_genes .canvas').data.map(trace => [...trace.y])"
+    control, network, *_ = browser.execute_script(means)
+    assert network != control
+    choose(browser, "#response_genes select", "no_change")
+    control, predicted, *_ = browser.execute_script(means)
+    assert predicted == control
+
+
+def test_the_list_of_models_shows_the_cells_of_the_chosen_one(browser, responses):
+    open_page(browser, responses)
+    arrows = (
+        "return document.querySelector('#response_cells .canvas').layout.annotations"
+        ".filter(note => note.showarrow).map(note => note.x)"
+    )
+    before = browser.execute_script(arrows)
+    choose(browser, "#response_cells select", "no_change")
+    after = browser.execute_script(arrows)
+    assert before != after
+
+
+def test_the_measure_can_be_chosen_in_both_parts_of_the_remedies(browser, responses):
+    open_page(browser, responses)
+    text = "return document.querySelector('#remedies .canvas').data[0].text[0].at(-1)"
+    assert browser.execute_script(text) == "+0.010 *"
+    click(browser, "#remedies figure button", "E-distance")
+    assert browser.execute_script(text) == "−0.010"
+    tables = browser.find_elements(By.CSS_SELECTOR, "#remedies table")
+    click(browser, "#remedies button[data-block]", "E-distance")
+    assert [table.is_displayed() for table in tables] == [False, True]
+
+
+def test_on_a_phone_the_panels_stand_below_one_another(browser, responses):
+    open_page(browser, responses)
+    domains = (
+        "const axes = document.querySelector('#response_genes .canvas').layout;"
+        "return [axes.xaxis.domain[1], axes.xaxis2.domain[1]]"
+    )
+    assert browser.execute_script(domains)[0] < 0.5
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        WebDriverWait(browser, 10).until(lambda b: b.execute_script(domains) == [1, 1])
+        fits = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        WebDriverWait(browser, 10).until(lambda b: b.execute_script(fits))
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_hostile_names_of_types_and_genes_do_not_run(browser, tmp_path):
+    effects = {("under", "training"): (0.01, 0.02)}
+    genes = tuple(f"{HOSTILE[i % 2]}{i}" for i in range(12))
+    story = RESPONSES["Story"](types=HOSTILE, genes=genes, effects=effects)
+    open_page(browser, report(RESPONSES["write_responses"](tmp_path / "hostile", story)))
     assert browser.title == "hostile · cellwright"
     assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

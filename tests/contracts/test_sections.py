@@ -4,19 +4,47 @@ import runpy
 import shutil
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 
 from cellwright.report import SECTIONS, sections
 from cellwright.report.contents import read_contents
 from cellwright.report.page import _environment, render_section
+from cellwright.report.theme import Figure
 
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
+RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 FOLDER = Path(sections.__file__).parent
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def comparison(tmp_path_factory):
     return BUILDER["write_study"](tmp_path_factory.mktemp("sections") / "study")
+
+
+@pytest.fixture(scope="module")
+def responses(tmp_path_factory):
+    effects = {(remedy, "training"): (0.01, 0.02) for remedy in RESPONSES["REMEDIES"]}
+    story = RESPONSES["Story"](effects=effects)
+    return RESPONSES["write_responses"](tmp_path_factory.mktemp("sections") / "responses", story)
+
+
+@pytest.fixture
+def study(name, comparison, responses):
+    """The kind of study that the section is for."""
+    return responses if name.startswith("respon") or name == "remedies" else comparison
+
+
+@pytest.fixture
+def run_of(name):
+    """The folder of a network's run in such a study."""
+
+    def folder(study):
+        if name.startswith("respon") or name == "remedies":
+            return RESPONSES["response_run"](study, "scgen")
+        return BUILDER["run_folder"](study, "vae", 0)
+
+    return folder
 
 
 @pytest.fixture(params=SECTIONS, ids=str)
@@ -38,6 +66,21 @@ def test_a_section_shows_something_of_a_full_study(name, study):
     assert html.count("<div") == html.count("</div>")
 
 
+def test_every_view_of_a_section_is_a_figure_of_plotly(name, study):
+    """It refuses what it does not know: a misspelt property would not be drawn, and nobody would be told."""
+    for figure in figures_in(SECTIONS[name].context(read_contents(study))):
+        for view in figure.views.values():
+            for layout in filter(None, (view["layout"], view.get("narrow"))):
+                go.Figure(view.get("data", []), layout)
+
+
+def figures_in(value):
+    if isinstance(value, Figure):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [figure for item in items for figure in figures_in(item)]
+
+
 def test_a_section_repeats(name, study):
     first, second = (render_section(name, SECTIONS[name], read_contents(study), _environment()) for _ in range(2))
     assert first == second
@@ -48,17 +91,36 @@ def test_a_section_of_an_empty_study_is_none(name, tmp_path):
     assert SECTIONS[name].context(read_contents(tmp_path)) is None
 
 
-@pytest.mark.parametrize("missing", ["cells.h5ad", "history.csv", "scores.csv", "schema.json", "checksums.json"])
-def test_a_section_does_without_a_file(name, missing, study, tmp_path):
-    run = Path(shutil.copytree(BUILDER["run_folder"](study, "vae", 0), tmp_path / "run"))
-    (run / missing).unlink()
+@pytest.mark.parametrize(
+    "missing",
+    ["cells.h5ad", "history.csv", "scores.csv", "schema.json", "checksums.json", "genes.csv", "places.csv"],
+)
+def test_a_section_does_without_a_file(name, missing, study, run_of, tmp_path):
+    run = Path(shutil.copytree(run_of(study), tmp_path / "run"))
+    (run / missing).unlink(missing_ok=True)
     contents = read_contents(run)
     render_section(name, SECTIONS[name], contents, _environment())
     assert contents.problems == []
 
 
-def test_a_section_of_a_failed_run_renders(name, study):
-    contents = read_contents(BUILDER["run_folder"](study, "gan", 0))
+def test_a_section_of_a_failed_run_renders(name, comparison):
+    contents = read_contents(BUILDER["run_folder"](comparison, "gan", 0))
+    render_section(name, SECTIONS[name], contents, _environment())
+    assert contents.problems == []
+
+
+def test_a_section_says_nothing_or_something_of_the_other_kind_of_study(name, comparison, responses):
+    for study in (comparison, responses):
+        contents = read_contents(study)
+        render_section(name, SECTIONS[name], contents, _environment())
+        assert contents.problems == []
+
+
+@pytest.mark.parametrize("missing", ["networks.csv", "remedies.csv", "leaderboard.csv", "study.toml"])
+def test_a_section_does_without_a_table_of_the_study(name, missing, responses, tmp_path):
+    folder = Path(shutil.copytree(responses, tmp_path / "study"))
+    (folder / missing).unlink()
+    contents = read_contents(folder)
     render_section(name, SECTIONS[name], contents, _environment())
     assert contents.problems == []
 

@@ -1,4 +1,4 @@
-"""One study for all tests of the report; a test that changes files copies it."""
+"""One study of each kind for all tests of the report; a test that changes files copies it."""
 
 import runpy
 from pathlib import Path
@@ -15,3 +15,14 @@ def study_builder():
 @pytest.fixture(scope="session")
 def study(study_builder, tmp_path_factory):
     return study_builder["write_study"](tmp_path_factory.mktemp("report") / "pbmc-study")
+
+
+@pytest.fixture(scope="session")
+def responses_builder():
+    """The names of `response_folder.py`."""
+    return runpy.run_path(str(Path(__file__).with_name("response_folder.py")))
+
+
+@pytest.fixture(scope="session")
+def responses(responses_builder, tmp_path_factory):
+    return responses_builder["write_responses"](tmp_path_factory.mktemp("report") / "kang-study")

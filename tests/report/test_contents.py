@@ -100,3 +100,17 @@ def test_a_table_that_is_none_is_refused(tmp_path):
     (tmp_path / "leaderboard.csv").write_bytes(b'"\xff\n')
     with pytest.raises(RunError, match="cannot be read as a table"):
         read_contents(tmp_path)
+
+
+def test_a_plan_that_cannot_be_read_is_empty_and_said(copy):
+    (copy / "study.toml").write_text("= [")
+    contents = read_contents(copy)
+    assert contents.plan == {}
+    assert contents.plan == {}
+    assert [problem.startswith("study.toml could not be read") for problem in contents.problems] == [True]
+
+
+def test_a_table_of_the_study_that_is_not_there_is_empty(study):
+    contents = read_contents(study)
+    assert len(contents.table("remedies.csv", ["model"], ["difference"])) == 0
+    assert contents.problems == []

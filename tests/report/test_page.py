@@ -88,9 +88,35 @@ def hostile_study(study_builder, tmp_path_factory):
 
 
 def test_every_section_is_on_the_page_of_a_full_study(page):
+    of_responses = {"response", "response_types", "remedies", "response_genes", "response_cells"}
     ids = re.findall(r'<section id="([^"]+)">', page)
-    assert ids == list(SECTIONS)
-    assert re.findall(r'<a href="#([^"]+)">', page) == list(SECTIONS)
+    assert ids == [name for name in SECTIONS if name not in of_responses]
+    assert re.findall(r'<a href="#([^"]+)">', page) == ids
+
+
+def test_a_study_of_responses_has_their_sections_first(responses_builder, tmp_path):
+    story = responses_builder["Story"](effects={("under", "training"): (0.01, 0.02)})
+    page = render(read_contents(responses_builder["write_responses"](tmp_path / "study", story)))
+    assert re.findall(r'<section id="([^"]+)">', page) == [
+        "response", "response_types", "remedies", "response_genes", "response_cells", "history", "provenance",
+        "references",
+    ]  # fmt: skip
+
+
+def test_hostile_names_of_types_genes_and_reasons_are_text_on_a_page_of_responses(responses_builder, tmp_path):
+    effects = {("under", "training"): (0.01, 0.02)}
+    story = responses_builder["Story"](
+        types=HOSTILE[:2], genes=HOSTILE[:12], reason=HOSTILE[3], failed="gene_shift", effects=effects
+    )
+    plain = responses_builder["Story"](
+        types=("a", "b"), genes=tuple("cdefghijklmn"), failed="gene_shift", effects=effects
+    )
+    pages = [
+        parse(render(read_contents(responses_builder["write_responses"](tmp_path / str(i), one))))
+        for i, one in enumerate((story, plain))
+    ]
+    tags = [[tag for tag, _ in page.found] for page in pages]
+    assert tags[0] == tags[1]
 
 
 def test_the_page_refers_to_nothing_outside_but_papers(page):

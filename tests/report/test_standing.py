@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from cellwright.report.contents import read_contents, read_table
-from cellwright.report.standing import Column, Score, in_sentence, is_tie, main_column, standings
+from cellwright.report.standing import Column, Score, in_sentence, is_tie, main_column, metric_title, standings
 
 NAN = math.nan
 
@@ -86,3 +86,19 @@ def test_the_standing_holds_the_leaderboards_numbers(study):
 )
 def test_titles_lose_their_capital_within_a_sentence(title, shown):
     assert in_sentence(title) == shown
+
+
+@pytest.mark.parametrize(
+    ("metric", "title"),
+    [
+        ("e_distance", "E-distance"),
+        ("e_distance_top100", "E-distance, top 100 genes"),
+        ("e_distance_placed", "E-distance, placed"),
+        ("e_distance_top50_placed", "E-distance, top 50 genes, placed"),
+        ("e_distance_worst", "E-distance, worst type"),
+        ("e_distance_spread", "E-distance, best minus worst type"),
+        ("something_else", "something else"),
+    ],
+)
+def test_what_is_made_of_a_metric_has_its_title_and_what_it_is(metric, title):
+    assert metric_title(metric) == title

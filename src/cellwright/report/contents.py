@@ -7,6 +7,7 @@ What cannot be read is left out and said in `problems`, so that one broken file 
 
 import json
 import math
+import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -130,6 +131,24 @@ class Contents:
     def title(self) -> str:
         """The folder's name."""
         return self.folder.resolve().name
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """What `study.toml` says; empty where there is none or none that can be read."""
+        path = self.folder / "study.toml"
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except (*_UNREADABLE, UnicodeDecodeError) as error:
+            self.problems.append(f"study.toml could not be read: {_first_line(error)}.")
+            return {}
+
+    def table(self, name: str, text: list[str], numbers: list[str]) -> pd.DataFrame:
+        """A CSV file of the study with the named columns; empty where it is absent or unreadable."""
+        try:
+            return read_table(self.folder / name, text, numbers)
+        except RunError as error:
+            self.problems.append(str(error))
+            return _empty(text, numbers)
 
     @cached_property
     def data_names(self) -> list[str]:

@@ -8,6 +8,7 @@ Two entries are tied when their means differ by no more than the larger of their
 """
 
 import math
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,8 +22,11 @@ GROUPS = {
     "Classification": ("classify",),
     "Generation": ("generate",),
 }
-# models that hand out real cells: what a generator can reach at best, and no competitor
-CEILINGS = frozenset({"real_cells"})
+# what a study makes of a metric: the end of its name, and how that is said
+DERIVED = {"placed": "placed", "worst": "worst type", "spread": "best minus worst type"}
+_MADE_OF = re.compile(rf"(?P<of>.+)_(?:top(?P<n_top>[0-9]+)|(?P<what>{'|'.join(DERIVED)}))")
+# what hands out real cells: what a generator or a predicted response can reach at best, and no competitor
+CEILINGS = frozenset({"real_cells", "half_split"})
 
 
 def group_of(task: str) -> str:
@@ -161,8 +165,17 @@ def main_column(columns: list[Column]) -> Column | None:
 
 
 def metric_title(metric: str) -> str:
-    """The metric's title in METRICS; its name where it has none."""
-    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
+    """The metric's title in METRICS; its name where it has none. What is made of a metric is said after its title.
+
+    `mean_r2_top100_placed` is "R2 of means (squared correlation), top 100 genes, placed".
+    """
+    if metric in METRICS:
+        return METRICS[metric].title
+    made = _MADE_OF.fullmatch(metric)
+    if made is None:
+        return metric.replace("_", " ")
+    n_top = f"top {made['n_top']} genes" if made["n_top"] else DERIVED[made["what"]]
+    return f"{metric_title(made['of'])}, {n_top}"
 
 
 def in_sentence(title: str) -> str:

@@ -31,7 +31,9 @@ Json = dict[str, Any]
 class Figure:
     """A plotly figure with one view per button, as JSON; `describes` is read out where it cannot be seen.
 
-    A view is `{"data": [...], "layout": {...}}`; for a `kind` of its own the script on the page makes the data.
+    A view is `{"data": [...], "layout": {...}}`; for a `kind` of its own the script on the page makes the data. A view
+    may have a `narrow` layout as well, for the window of a phone, where the figure is `narrow_height` high. With
+    `as_list` the views are chosen from a list instead of by buttons.
     """
 
     views: dict[str, Json]
@@ -39,6 +41,8 @@ class Figure:
     describes: str
     kind: str = "plotly"
     shared: Json | None = None
+    narrow_height: int | None = None
+    as_list: str = ""  # what the list is called
 
 
 def colours(categories: Iterable[str]) -> dict[str, str]:
@@ -75,6 +79,12 @@ def legend(n: int, *, on_top: bool = False) -> tuple[Json, int]:
     place = {"y": 1, "yanchor": "top"} if on_top else {"y": 0, "yanchor": "bottom"}
     look = {"orientation": "h", "x": 0, "yref": "container", "itemsizing": "constant", "traceorder": "normal", **place}
     return look, 10 + 22 * -(-n // 5)
+
+
+def legend_above() -> Json:
+    """A legend in a row along the top, from the left edge of the figure."""
+    edge = {"x": 0, "xref": "container", "y": 1, "yanchor": "top", "yref": "container"}
+    return {"orientation": "h", "itemsizing": "constant", "traceorder": "normal", **edge}
 
 
 def panel_title(text: str, x: float, y: float) -> Json:

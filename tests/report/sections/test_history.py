@@ -86,3 +86,12 @@ def test_models_without_a_history_have_no_panel(study):
 def test_figures_are_plotlys(study):
     for view in context(read_contents(study))["blocks"][0]["figure"].views.values():
         go.Figure(view)
+
+
+def test_models_of_a_study_of_responses_have_their_short_names(responses):
+    contents = read_contents(responses)
+    for run in contents.runs:
+        run.record.notes["setting"] = "n_latent=8" if run.record.model == "scgen" else ""
+    contents.leaderboard.loc[contents.leaderboard["model"] == "scgen", "setting"] = "n_latent=8"
+    sentences = context(contents)["blocks"][0]["sentences"]
+    assert [sentence.split(":")[0] for sentence in sentences] == ["scgen"]

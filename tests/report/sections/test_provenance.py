@@ -52,3 +52,8 @@ def test_versions_that_differ_between_runs_are_all_shown(copy, study_builder):
 
 def test_a_command_that_all_runs_share_stands_once(study):
     assert len(context(read_contents(study))["commands"]) == 1
+
+
+def test_runs_of_a_study_of_responses_say_what_was_held_out(study, responses):
+    assert {run["held_out"] for run in context(read_contents(responses))["runs"]} == {"CD4T held out", "NK held out"}
+    assert {run["held_out"] for run in context(read_contents(study))["runs"]} == {""}

@@ -10,9 +10,19 @@ from cellwright.report.sections import (
     per_type,
     provenance,
     references,
+    remedies,
+    response,
+    response_cells,
+    response_genes,
+    response_types,
 )
 
 SECTIONS: dict[str, Section] = {
+    "response": response.SECTION,
+    "response_types": response_types.SECTION,
+    "remedies": remedies.SECTION,
+    "response_genes": response_genes.SECTION,
+    "response_cells": response_cells.SECTION,
     "leaderboard": leaderboard.SECTION,
     "latent": latent.SECTION,
     "per_type": per_type.SECTION,

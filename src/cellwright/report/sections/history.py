@@ -6,6 +6,7 @@ history.csv of the first finished run -> a panel per model, a button per loss te
 import pandas as pd
 
 from cellwright.report.contents import Contents, StoredRun
+from cellwright.report.responses import Name, is_of_responses, names_of
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import best_first
 from cellwright.report.text import in_figure, number, short
@@ -34,6 +35,7 @@ Curves = list[tuple[StoredRun, pd.DataFrame]]
 def context(contents: Contents) -> Context | None:
     """A figure per data set, over the runs that are shown and have a history."""
     blocks = []
+    names = names_of(contents) if is_of_responses(contents) else {}
     for data in contents.data_names:
         tables = [
             (run, run.table("history.csv", ["split", "term"], ["epoch", "value"])) for run in best_first(contents, data)
@@ -41,7 +43,11 @@ def context(contents: Contents) -> Context | None:
         curves = [(run, table.dropna()) for run, table in tables if len(table.dropna())]
         if curves:
             blocks.append(
-                {"data": short(data), "figure": _figure(curves), "sentences": [overfitting(*one) for one in curves]}
+                {
+                    "data": short(data),
+                    "figure": _figure(curves, names),
+                    "sentences": [overfitting(*one, names) for one in curves],
+                }
             )
     return {"blocks": blocks, "name_data": len(blocks) > 1} if blocks else None
 
@@ -62,23 +68,30 @@ def last_stage(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["epoch"] >= begins[-1]]
 
 
-def overfitting(run: StoredRun, table: pd.DataFrame) -> str:
-    """Whether the validation loss rose again after its minimum, in numbers, and whether training was cut short."""
-    said = _overfitting(run, last_stage(table))
+def overfitting(run: StoredRun, table: pd.DataFrame, names: dict[str, Name] | None = None) -> str:
+    """Whether the validation loss rose again after its minimum, in numbers, and whether training was cut short.
+
+    `names` are short ones by title, where the page has such.
+    """
+    said = _overfitting(run, last_stage(table), _name(run, names or {}))
     return f"{said} Training was stopped by the cap on epochs." if run.was_cut_short else said
 
 
-def _overfitting(run: StoredRun, table: pd.DataFrame) -> str:
+def _name(run: StoredRun, names: dict[str, Name]) -> str:
+    return short(names[run.title].text if run.title in names else run.title)
+
+
+def _overfitting(run: StoredRun, table: pd.DataFrame, name: str) -> str:
     total = table[table["term"] == terms(table)[0]]
     curve = total[total["split"] == "validation"].sort_values("epoch")
     if len(curve) < 2:
-        return f"{short(run.title)}: no validation curve, so overfitting cannot be seen."
+        return f"{name}: no validation curve, so overfitting cannot be seen."
     endings = run.record.notes.get("endings")
     if isinstance(endings, list) and endings[-1:] == ["budget"]:
-        return f"{short(run.title)}: trained for all its epochs, for none of its losses tells when to stop."
+        return f"{name}: trained for all its epochs, for none of its losses tells when to stop."
     values, epochs = curve["value"].to_numpy(), curve["epoch"].to_numpy(int)
     first, last, lowest, at, end = values[0], values[-1], values.min(), epochs[values.argmin()], epochs[-1]
-    said = f"{short(run.title)}: the validation loss was lowest in epoch {at} ({number(lowest, 2)})"
+    said = f"{name}: the validation loss was lowest in epoch {at} ({number(lowest, 2)})"
     if at == end:
         return f"{said}, the last one; longer training may still help."
     fell, rose = first - lowest, last - lowest
@@ -91,15 +104,15 @@ def _overfitting(run: StoredRun, table: pd.DataFrame) -> str:
     return f"{said} and rose by {number(rose, 2)} until epoch {end} ({share}): {judgement}."
 
 
-def _figure(curves: Curves) -> Figure:
-    names = list(dict.fromkeys(term for _, table in curves for term in terms(table)))
-    names.sort(key=lambda term: term not in _TOTALS)
+def _figure(curves: Curves, names: dict[str, Name]) -> Figure:
+    found = list(dict.fromkeys(term for _, table in curves for term in terms(table)))
+    found.sort(key=lambda term: term not in _TOTALS)
     n_columns = min(3, len(curves))
-    views = {short(term, 30): _view(curves, term, n_columns) for term in names}
+    views = {short(term, 30): _view(curves, term, n_columns, names) for term in found}
     return Figure(views, 100 + 240 * -(-len(curves) // n_columns), "Loss by epoch, one panel per model")
 
 
-def _view(curves: Curves, term: str, n_columns: int) -> Json:
+def _view(curves: Curves, term: str, n_columns: int, names: dict[str, Name]) -> Json:
     places = grid(len(curves), n_columns, gap_x=0.08, gap_y=0.46 / -(-len(curves) // n_columns))
     traces: list[Json] = []
     axes: Json = {}
@@ -108,11 +121,11 @@ def _view(curves: Curves, term: str, n_columns: int) -> Json:
         traces += _lines(table[table["term"] == term], i)
         axes[layout_axis("x", i)] = axis(domain=across, anchor=axis_name("y", i), title=axis_title("epoch"))
         axes[layout_axis("y", i)] = axis(domain=up, anchor=axis_name("x", i), nticks=5)
-        titles.append(panel_title(in_figure(run.title, 32), across[0], up[1]))
+        titles.append(panel_title(in_figure(_name(run, names), 32), across[0], up[1]))
         marks += _best_epoch(run, i)
-    names, height = legend(len(SPLITS), on_top=True)
+    key, height = legend(len(SPLITS), on_top=True)
     look = layout(
-        annotations=titles, shapes=marks, legend=names, margin={"l": 44, "r": 8, "t": 28 + height, "b": 44}, **axes
+        annotations=titles, shapes=marks, legend=key, margin={"l": 44, "r": 8, "t": 28 + height, "b": 44}, **axes
     )
     return {"data": traces, "layout": look}
 

@@ -7,16 +7,21 @@ top
 import math
 
 from cellwright.report.contents import Contents
+from cellwright.report.responses import is_of_responses
+from cellwright.report.score_table import between_ends, headings, row, spread
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import Column, Entry, Standing, in_sentence, standings
-from cellwright.report.text import MISSING, counted, duration, listed, number, short, size
+from cellwright.report.text import duration, listed, number, short
 
 
 def context(contents: Contents) -> Context | None:
     """A block per data set, in it one per group of tasks.
 
-    Each has a view for all cells and one for held-out cells, where both were scored.
+    Each has a view for all cells and one for held-out cells, where both were scored. Responses to a treatment have a
+    section of their own.
     """
+    if is_of_responses(contents):
+        return None
     blocks: dict[str, dict[str, list[Context]]] = {}
     if not contents.is_study and contents.leaderboard["mean"].isna().all():
         return None  # a run that nobody has scored yet
@@ -100,74 +105,21 @@ def _score(entry: Entry, column: Column) -> str:
     return f"{number(score.mean)}{spread(score.half_width)}"
 
 
-def spread(half_width: float) -> str:
-    """` ± 0.012`; empty where it is unknown."""
-    return "" if math.isnan(half_width) else f" ± {number(half_width)}"
-
-
 def _title(entry: Entry) -> str:
     return short(entry.title)
 
 
 def _view(standing: Standing, contents: Contents) -> Context:
     cut_short = {run.title for run in contents.runs if run.data == standing.data and run.was_cut_short}
+    strips = between_ends(standing)
+    rows = [
+        row(standing, entry, standing.columns, strips) | {"cut_short": entry.title in cut_short}
+        for entry in standing.entries
+    ]
     return {
         "title": "Held-out cells" if standing.held_out else "All cells",
         "verdict": verdict(standing),
         "columns": standing.columns,
-        "main": standing.main,
-        "rows": [_row(standing, entry, cut_short=entry.title in cut_short) for entry in standing.entries],
+        "headings": headings(standing.columns, standing.main),
+        "rows": rows,
     }
-
-
-def _row(standing: Standing, entry: Entry, *, cut_short: bool) -> Context:
-    return {
-        "title": _title(entry),
-        "is_baseline": entry.is_baseline and not entry.is_ceiling,
-        "is_ceiling": entry.is_ceiling,
-        "cut_short": cut_short,
-        "unscored": not entry.scores,
-        "failed": entry.failed,
-        "reason": short(entry.reason, 400),
-        "cells": [_cell(standing, column, entry) for column in standing.columns],
-        "time": duration(entry.seconds),
-        "seconds": entry.seconds,
-        "memory": size(entry.peak_bytes),
-        "peak_bytes": entry.peak_bytes,
-    }
-
-
-def _cell(standing: Standing, column: Column, entry: Entry) -> Context:
-    if column not in entry.scores:
-        empty = dict.fromkeys(("spread", "seeds", "best", "tied", "bar"))
-        return {"text": MISSING, "value": math.nan, **empty}
-    score = entry.scores[column]
-    ranked = standing.ranked(column)
-    several = len(ranked) > 1
-    return {
-        "text": number(score.mean),
-        "value": score.mean,
-        "spread": spread(score.half_width).strip(),
-        "seeds": counted(score.n_seeds, "seed"),
-        "best": several and entry is ranked[0],
-        "tied": several and entry in standing.tied(column),
-        "bar": _bar(standing, column, entry),
-    }
-
-
-def _bar(standing: Standing, column: Column, entry: Entry) -> Context | None:
-    """Where the mean and its interval lie between the lowest and the highest of the column, in per cent."""
-    scored = [other for other in standing.entries if column in other.scores]
-    ends = [end for other in scored for end in _interval(other, column)]
-    low, span = min(ends), max(ends) - min(ends)
-    if not math.isfinite(span) or span == 0:
-        return None
-    first, last = ((end - low) / span for end in _interval(entry, column))
-    middle = (entry.scores[column].mean - low) / span
-    return {"left": round(100 * first, 1), "width": round(100 * (last - first), 1), "mean": round(100 * middle, 1)}
-
-
-def _interval(entry: Entry, column: Column) -> tuple[float, float]:
-    score = entry.scores[column]
-    half = 0.0 if math.isnan(score.half_width) else score.half_width
-    return score.mean - half, score.mean + half

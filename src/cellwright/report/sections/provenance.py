@@ -45,7 +45,8 @@ def _run(run: StoredRun) -> Context:
     record = run.record
     return {
         "name": short(run.run.path.resolve().name, 80),
-        "model": short(run.title),
+        "model": short(run.title, 90),
+        "held_out": _held_out(run),
         "seed": record.seed,
         "status": record.status,
         "reason": short(record.reason, _LONG),
@@ -59,6 +60,12 @@ def _run(run: StoredRun) -> Context:
         "device": short(record.device, 40),
         "checksums": checked(run),
     }
+
+
+def _held_out(run: StoredRun) -> str:
+    """The labels whose treated cells a run of a perturbation study was not trained on."""
+    labels = run.record.notes.get("hold_out")
+    return f"{listed([short(label, 40) for label in labels])} held out" if isinstance(labels, list) and labels else ""
 
 
 def _options(runs: list[StoredRun]) -> list[Context]:

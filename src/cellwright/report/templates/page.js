@@ -92,12 +92,30 @@
     return traces;
   }
 
+  // predicted means of genes against real ones, and where the genes were without the treatment
+  function geneTraces({ panels, looks }, key) {
+    return panels.flatMap((panel, index) => Object.entries(looks).map(([of, look]) => ({
+      type: scatter, mode: "markers", xaxis: panel.axes[0], yaxis: panel.axes[1], showlegend: index === 0, name: look.name,
+      legendgroup: of, x: panel.treated, y: of === "control" ? panel.control : panel.predicted[key] ?? [], text: panel.genes,
+      marker: look.marker, hovertemplate: `<b>%{text}</b><br>real %{x:.2f}, ${look.said} %{y:.2f}<extra></extra>`,
+    })));
+  }
+
+  const phone = matchMedia("(max-width: 640px)"), drawn = new Map();
+
   function show(id, index) {
     const { kind, shared, views } = figures.get(id), view = views[index];
-    const data = kind === "cells" ? cellTraces(shared, view.key) : view.data;
-    // plotly writes into what it is given; a view is drawn more than once
-    return Plotly.react(id, data, structuredClone(view.layout), config);
+    const makers = { cells: cellTraces, genes: geneTraces };
+    const data = makers[kind] ? makers[kind](shared, view.key) : view.data;
+    drawn.set(id, index);
+    const narrow = phone.matches && view.narrow;
+    // plotly writes into what it is given; a view is drawn more than once. Its tools would cover a narrow figure
+    return Plotly.react(id, data, structuredClone(narrow || view.layout), { ...config, displayModeBar: narrow ? false : "hover" });
   }
+
+  phone.addEventListener("change", () => {
+    for (const [id, index] of drawn) if (figures.get(id).views[index].narrow) show(id, index);
+  });
 
   for (const script of document.querySelectorAll('script[type="application/json"]')) {
     figures.set(script.dataset.for, JSON.parse(script.textContent));
@@ -106,6 +124,10 @@
 
   for (const button of document.querySelectorAll("button[data-figure]")) {
     button.addEventListener("click", () => { press(button); show(button.dataset.figure, Number(button.dataset.view)); });
+  }
+
+  for (const list of document.querySelectorAll("select[data-figure]")) {
+    list.addEventListener("change", () => show(list.dataset.figure, Number(list.value)));
   }
 
   // ---- contents: the section in view is marked
