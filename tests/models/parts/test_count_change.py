@@ -67,7 +67,7 @@ def test_the_same_generator_gives_the_same_cells_and_another_gives_others():
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize(("n", "kept"), [(1, 0.3), (7, 0.8), (30, 0.05), (200, 0.6)])
+@pytest.mark.parametrize(("n", "kept"), [(1, 0.3), (7, 0.8), (30, 0.05), (30, 0.97), (50, 0.5), (50, 0.9), (200, 0.6)])
 def test_thinning_is_binomial(n, kept):
     uniform = (torch.arange(4000) + 0.5) / 4000
     found = _thinned(torch.full((4000,), float(n)), torch.full((4000,), kept), uniform).numpy()

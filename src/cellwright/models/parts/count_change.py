@@ -27,6 +27,7 @@ AT_MOST_CELLS = 256  # of a label, for the calibration
 BISECTIONS = 14
 SHAPE = 2.0  # of the gamma: molecules that are added have the variance rate + rate^2 / 2
 GENES_TOGETHER = 500
+MANY = 50.0  # molecules, from which on a binomial is taken for normal
 
 
 class CountChange(nn.Module):
@@ -128,17 +129,19 @@ def _gamma(uniform: Float[Tensor, "n_cells n_genes"]) -> Float[Tensor, "n_cells 
 
 def _thinned(x: Float[Tensor, " n"], kept: Float[Tensor, " n"], uniform: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Binomial(x, kept) by its quantile at a uniform number; of more than 50 molecules by the normal approximation."""
-    many = x > 50
     spread = (x * kept * (1 - kept)).sqrt()
     counts = (x * kept + spread * torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))).round()
     counts = torch.minimum(counts.clamp(min=0), x)
-    few = torch.nonzero(~many).flatten()
-    n, q, left = x[few], 1 - kept[few], uniform[few].clone()
-    chance, found = q**n, torch.zeros_like(n)
-    odds = kept[few] / q.clamp(min=1e-12)
+    few = torch.nonzero(x <= MANY).flatten()
+    n, share = x[few], kept[few]
+    # of the kept and the lost, those that are fewer are counted: the chance of none is then no less than .5^50
+    is_lost = share > 0.5
+    share, left = torch.where(is_lost, 1 - share, share), torch.where(is_lost, 1 - uniform[few], uniform[few])
+    chance, found = (1 - share) ** n, torch.zeros_like(n)
+    odds = share / (1 - share)
     for k in range(int(n.max()) if len(few) else 0):
-        left -= chance
+        left = left - chance
         found += (left > 0) & (k < n)
         chance = chance * odds * (n - k).clamp(min=0) / (k + 1)
-    counts[few] = torch.where(kept[few] >= 1, n, found)
+    counts[few] = torch.where(is_lost, n - found, found)
     return counts
