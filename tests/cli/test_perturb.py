@@ -2,6 +2,7 @@
 
 import signal
 
+import numpy as np
 import pandas as pd
 import pytest
 from anndata import read_h5ad
@@ -10,7 +11,7 @@ from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.train.engine import Engine
 
 KEYS = ["--condition-key", "condition", "--control", "control", "--label-key", "label"]
-SHORT = ["--models", "scgen:n_latent=3:n_hidden=16", "--max-epochs", "2", "--seeds", "1"]
+SHORT = ["--models", "scgen:n_latent=3:n_hidden=16", "--max-epochs", "2", "--seeds", "1", "--min-cells", "50"]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,27 @@ def test_a_study_says_which_remedy_helped_and_a_run_in_a_line(cellwright, treate
     assert lines[-1].startswith(f"scgen {setting}, balance=over in shift without type_1 seed 0: ")
     again = cellwright("perturb", treated, *KEYS, *SHORT, *study, "--out", tmp_path / "out")
     assert {line.rsplit(": ", 1)[1] for line in again.err.splitlines()} == {"found finished"}
+
+
+def test_a_screen_is_summed_up_over_the_mean_response(cellwright, adata, tmp_path):
+    several = adata.copy()
+    treated = (several.obs["condition"] == "treated").to_numpy()
+    several.obs["condition"] = np.where(treated, np.where(np.arange(len(treated)) % 2, "a", "b"), "control")
+    several.write_h5ad(tmp_path / "screen.h5ad")
+    tokens = ["--treated", "all", "--hold-out-each", "type_1", "--models", "gene_shift", "--seeds", "1"]
+    ended = cellwright(
+        "perturb", tmp_path / "screen.h5ad", *KEYS, *tokens, "--min-cells", "50", "--out", tmp_path / "o"
+    )
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    assert lines[0].split()[:3] == ["model", "screen", "score"]
+    assert any(line.startswith("mean_response (baseline) ") and " 0.000 " in line for line in lines)
+    assert lines[-1].endswith(str(tmp_path / "o" / "report.html"))
+    single = cellwright(
+        "perturb", tmp_path / "screen.h5ad", *KEYS, *tokens[:2], "--hold-out", "type_1", "--out", tmp_path / "p"
+    )
+    assert single.code == 2
+    assert "treated=all must go with hold_out_each" in single.sentence
 
 
 def test_a_type_that_was_never_treated_is_predicted_without_scores(cellwright, adata, tmp_path):

@@ -114,6 +114,14 @@ def test_held_out_combinations_of_several_labels_are_the_test():
         held_out_combination_split(label, condition, label=[2, 5], condition=1)
 
 
+def test_held_out_combinations_under_several_conditions_are_the_test():
+    label, condition = np.tile([0, 1, 2], 20), np.repeat([0, 1, 2], 20)
+    split = held_out_combination_split(label, condition, label=2, condition=[1, 2], validation=0.1)
+    assert set(split.test) == {row for row in range(60) if label[row] == 2 and condition[row] > 0}
+    with pytest.raises(DataError, match="label code 5 under condition code 1, 2"):
+        held_out_combination_split(label, condition, label=[2, 5], condition=[1, 2])
+
+
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from cellwright.errors import DataError
-from cellwright.metrics.pds import pds
+from cellwright.metrics.pds import own_ranks, pds
 
 N, N_VARS = 12, 20
 RNG = np.random.default_rng(0)
@@ -42,6 +42,13 @@ def test_predictions_furthest_from_their_own_score_one_in_n():
 
 def test_one_prediction_for_all_has_the_middle_rank_on_average():
     assert pds(TRUE, np.tile(TRUE.mean(axis=0), (N, 1)), NO_TARGET) == pytest.approx((N + 1) / (2 * N))
+
+
+def test_the_rank_of_each_is_how_many_true_profiles_are_nearer_than_its_own():
+    true = np.array([[0.0], [1.0], [3.0], [7.0]])
+    predicted = np.array([[0.0], [2.5], [2.0], [0.0]])  # 2.0 is as near to 1 as to its own 3
+    assert own_ranks(true, predicted, NO_TARGET[:4]).tolist() == [0, 1, 0.5, 3]
+    assert pds(true, predicted, NO_TARGET[:4]) == pytest.approx(1 - (0 + 1 + 0.5 + 3) / 16)
 
 
 def test_equal_true_profiles_share_a_rank():

@@ -69,7 +69,7 @@ def test_a_label_that_was_never_treated_leaves_no_test_cell_and_no_score(source)
 def test_the_most_variable_genes_are_chosen_where_there_are_many_and_values_are_counts(source, monkeypatch):
     assert usual_preprocessing(source) is None
     monkeypatch.setattr(perturb_cells, "N_TOP_GENES", 20)
-    assert usual_preprocessing(source) == PreprocessOptions(n_top_genes=20)
+    assert usual_preprocessing(source) == PreprocessOptions(n_top_genes=20, hvg_flavor="seurat")
     assert within(source, Support.counts)
     assert (
         cells_of(

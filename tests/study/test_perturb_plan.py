@@ -7,7 +7,8 @@ from cellwright.models import MODELS
 from cellwright.study.perturb_plan import Group, PerturbOptions, groups_of, training_of, variants_of
 from cellwright.train.options import FitOptions
 
-BASELINES = [name for name, entry in MODELS.items() if entry.model.is_baseline and "perturbs" in entry.abilities]
+OF_SCREENS = [name for name, entry in MODELS.items() if entry.model.is_baseline and "perturbs" in entry.abilities]
+BASELINES = [name for name in OF_SCREENS if name != "mean_response"]  # with one treatment it is gene_shift
 
 
 def plan(**options):
@@ -71,17 +72,25 @@ def test_a_baseline_that_is_asked_for_by_name_is_not_added_again():
     assert sorted(models) == sorted([*BASELINES, "scgen"])
 
 
+def test_the_mean_response_is_a_baseline_of_screens_unless_it_is_asked_for():
+    models = [variant.model for variant in variants_of(plan(treated="all"), FitOptions())]
+    assert models == [*OF_SCREENS, "scgen"]
+    asked = [variant.model for variant in variants_of(plan(models=("mean_response",)), FitOptions())]
+    assert sorted(asked) == sorted(OF_SCREENS)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
         (lambda: PerturbOptions(), OptionError, "hold_out or hold_out_each must name labels .* none does"),
         (lambda: plan(hold_out=("C",)), OptionError, "both do"),
+        (lambda: PerturbOptions(hold_out=("C",), treated="all"), OptionError, "treated=all must go with hold_out_each"),
         (lambda: plan(balance=("overr",)), OptionError, "balance must be one of none, .*Did you mean 'over'"),
         (lambda: plan(where=("train",)), OptionError, "where"),
         (lambda: variants_of(plan(models=("vae",)), FitOptions()), AbilityError, "vae cannot predict responses"),
         (lambda: variants_of(plan(models=("scgen", "scgen")), FitOptions()), OptionError, "scgen is there twice"),
     ],
-    ids=["nothing held out", "both", "remedy", "where", "ability", "twice"],
+    ids=["nothing held out", "both", "screen", "remedy", "where", "ability", "twice"],
 )
 def test_what_cannot_be_run_is_refused(make, error, sentence):
     with pytest.raises(error, match=sentence):

@@ -5,7 +5,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cellwright.study.response import REMEDY_COLUMNS, board_of, holm, over_types, paired, remedies_of, verdict
+from cellwright.study.response import (
+    NETWORK_COLUMNS,
+    REMEDY_COLUMNS,
+    board_of,
+    holm,
+    networks_of,
+    over_types,
+    paired,
+    remedies_of,
+    verdict,
+)
 from cellwright.study.statistics import LEADERBOARD_COLUMNS, interval
 
 TYPES = ("A", "B", "C")
@@ -166,3 +176,31 @@ def test_the_ceiling_is_no_baseline_to_beat_and_nothing_scored_is_no_verdict():
     assert verdict(scores, remedies_of(scores, TYPES), TYPES)[0].startswith("net beats the best baseline, base")
     assert verdict(pd.DataFrame(), remedies_of(pd.DataFrame(), []), []) == []
     assert board_of(pd.DataFrame(), []).empty
+
+
+def test_every_network_is_held_against_the_best_baseline_of_each_metric():
+    by_metric = {"mean_r2": 0.1, "e_distance": -0.1}
+    scores = pd.concat(
+        [
+            scores_of(model, NET + step, is_baseline=model not in ("net", "other"), metric=metric)
+            for metric, better in by_metric.items()
+            for model, step in (
+                ("net", 2 * better), ("other", 0.0), ("good", better), ("bad", -better), ("half_split", 5 * better)
+            )
+        ]
+    )  # fmt: skip
+    table = networks_of(scores, TYPES)
+    assert table.columns.tolist() == NETWORK_COLUMNS
+    assert table[["metric", "model", "baseline"]].to_numpy().tolist() == [
+        [metric, model, "good"] for metric in by_metric for model in ("net", "other")
+    ]
+    assert table["difference"].tolist() == pytest.approx([0.1, -0.1, -0.1, 0.1])
+    assert table["n_pairs"].tolist() == [6] * 4
+    first = table.iloc[0]
+    assert (first["network"], first["best_baseline"]) == pytest.approx(((NET + 0.2).mean(), (NET + 0.1).mean()))
+
+
+def test_without_networks_or_baselines_there_is_no_such_test():
+    assert networks_of(scores_of("net", NET), TYPES).empty
+    assert networks_of(scores_of("base", NET, is_baseline=True), TYPES).empty
+    assert networks_of(pd.DataFrame(), []).columns.tolist() == NETWORK_COLUMNS

@@ -11,7 +11,7 @@ from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.errors import AbilityError, DataError, OptionError
 from cellwright.metrics.changed_genes import changed_genes
 from cellwright.models import build
-from cellwright.tasks.perturb import GENE_COLUMNS, evaluate_perturbation, perturb, real_cells
+from cellwright.tasks.perturb import GENE_COLUMNS, MOST_PLACED, evaluate_perturbation, perturb, real_cells
 from cellwright.tasks.score_response import score_response
 from cellwright.train.fit import fit
 from cellwright.train.options import FitOptions
@@ -177,6 +177,32 @@ def test_genes_are_described_by_the_real_cells_whatever_is_predicted(cells, sour
     sure = table[fdr < 0.05]
     assert sure.sort_values("rank")["change"].abs().is_monotonic_decreasing
     assert sure["rank"].max() == len(sure)
+
+
+def test_cells_are_placed_in_the_plane_of_the_real_ones_whatever_is_predicted(cells, source, unchanged, shifted):
+    real = real_cells(source, "type_2", treated="treated", scale="log_normalise")
+    tables = [
+        evaluate_perturbation(perturb(model, cells), real, label_key="label").places for model in (unchanged, shifted)
+    ]
+    of_real = [table[table["kind"] != "predicted"] for table in tables]
+    pd.testing.assert_frame_equal(*of_real)
+    x = np.concatenate([real.reference.x_control, real.reference.x_treated]).astype(np.float64)
+    left, singular, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    expected = left[:, :2] * singular[:2]
+    found = of_real[0][["x", "y"]].to_numpy()
+    np.testing.assert_allclose(found, expected * np.sign(found[0] * expected[0]), atol=2e-4)
+    shares = singular[:2] ** 2 / (singular**2).sum()
+    np.testing.assert_allclose(tables[0][["share_x", "share_y"]].iloc[0], shares, rtol=1e-4)
+    no_change = [tables[0].loc[tables[0]["kind"] == kind, ["x", "y"]].to_numpy() for kind in ("control", "predicted")]
+    np.testing.assert_allclose(*no_change, atol=2e-4)
+
+
+def test_of_many_cells_some_of_each_kind_are_placed(monkeypatch, cells, source, unchanged):
+    monkeypatch.setattr("cellwright.tasks.perturb.MOST_PLACED", 7)
+    assert MOST_PLACED > 7
+    real = real_cells(source, "type_2", treated="treated", scale="log_normalise")
+    places = evaluate_perturbation(perturb(unchanged, cells), real, label_key="label").places
+    assert places["kind"].value_counts().to_dict() == {"control": 7, "treated": 7, "predicted": 7}
 
 
 def test_too_few_treated_cells_are_nothing_to_score_by(cells):

@@ -1,6 +1,7 @@
 """`cellwright perturb DATA --condition-key K --control A --label-key T --hold-out X --out DIR`: responses, studies.
 
-With `--hold-out` one prediction, with `--hold-out-each` one label after another, remedies and seeds.
+With `--hold-out` one prediction, with `--hold-out-each` one label after another, remedies and seeds; with
+`--treated all` as well a screen: every treatment, scored together.
 """
 
 from pathlib import Path
@@ -34,6 +35,15 @@ MEASURES: dict[Measure, str] = {
     ("perturb", "mean_r2_top100", True): "R2, top 100",
     ("perturb", "changed_genes_found", True): "changed genes found",
     ("perturb", "variance_error", True): "variance error",
+}
+# the same of a screen
+SCREEN_MEASURES: dict[Measure, str] = {
+    ("perturb", "screen_score", True): "screen score",
+    ("perturb", "pds", True): "discrimination",
+    ("perturb", "changed_genes_found", True): "changed genes found",
+    ("perturb", "mean_mae", True): "error of means",
+    ("perturb", "change_pearson", True): "Pearson of change",
+    ("perturb", "screen_score_worst", True): "worst label",
 }
 
 
@@ -69,7 +79,7 @@ def run(
         page = report(out)
     if found.verdict:
         show(*found.verdict, "")
-    _show_table(found.leaderboard)
+    _show_table(found.leaderboard, SCREEN_MEASURES if options.is_screen else MEASURES)
     if options.quick:
         show(f"a quick look: {training_of(options, training).max_epochs} epochs at most, {options.n_seeds} seed(s)")
     if options.hold_out and (out / "cells.h5ad").exists():
@@ -79,9 +89,9 @@ def run(
         raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
 
 
-def _show_table(board: "pd.DataFrame") -> None:
+def _show_table(board: "pd.DataFrame", measures: dict[Measure, str]) -> None:
     overall = board[(board["group"].fillna("") == "") & (board["status"] == "done") & board["mean"].notna()]
-    there = {key: title for key, title in MEASURES.items() if (overall["metric"] == key[1]).any()}
+    there = {key: title for key, title in measures.items() if (overall["metric"] == key[1]).any()}
     if there:
         table, left_out = leaderboard(overall, there, Output().width)
         several = overall["n_seeds"].max() > 1

@@ -169,21 +169,22 @@ def held_out_combination_split(
     condition_codes: np.ndarray,
     *,
     label: int | Sequence[int],
-    condition: int,
+    condition: int | Sequence[int],
     validation: float = 0.1,
     seed: int = 0,
 ) -> Split:
-    """Test on one label, or several, under one condition (a cell type never seen treated).
+    """Test on one label, or several, under one condition, or several (a cell type never seen treated).
 
     Validation is random among the others. Raises `DataError` where a combination has no cell, or where nothing is left
     to train on.
     """
-    under = np.asarray(condition_codes) == condition
+    conditions = np.atleast_1d(np.asarray(condition, dtype=np.int64))
+    under = np.isin(condition_codes, conditions)
     wanted = np.atleast_1d(np.asarray(label, dtype=np.int64))
     if absent := sorted(set(wanted.tolist()) - set(np.asarray(label_codes)[under].tolist())):
         raise DataError(
             f"the held-out combination must occur in the data; label code {_listed(absent)} under condition code "
-            f"{condition} has no cell. Choose a combination that does."
+            f"{_listed(conditions)} has no cell. Choose a combination that does."
         )
     return _held_out(under & np.isin(label_codes, wanted), validation, seed)
 

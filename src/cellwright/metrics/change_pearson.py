@@ -17,6 +17,11 @@ def change_pearson(x_control: np.ndarray, x_treated: np.ndarray, x_predicted: np
     half of the treated cells against the other half likewise. A predicted change that is the same for every gene tells
     the genes apart no better than none: it scores 0 as well. Give log-normalised values.
 
+    So 0 is what the measured control cells score, not what knows no response. A prediction of the control mean without
+    its noise, and of no response, scores sqrt(variance of the noise of the control means / variance of the measured
+    change) over genes: of 2,000 genes about .15 with 1,000 control cells and .56 with 30. The metric favours models
+    that denoise, with or without a response; read `mean_r2` and `e_distance` beside it.
+
     Raises `DataError` where the features differ in number, a side has no cells, or the real change is the same for all.
     """
     control, treated, predicted = mean_profiles(

@@ -22,6 +22,14 @@ def pds(true_means: np.ndarray, predicted_means: np.ndarray, target_gene: np.nda
 
     Raises `DataError` for fewer than two perturbations, arrays that do not fit, or a position that does not exist.
     """
+    return float(1 - own_ranks(true_means, predicted_means, target_gene).mean() / len(true_means))
+
+
+def own_ranks(true_means: np.ndarray, predicted_means: np.ndarray, target_gene: np.ndarray) -> np.ndarray:
+    """How many true profiles are nearer to each prediction than its own, `(n_perturbations,)`; 0 is nearest.
+
+    Half of those as near count. Arguments and errors as those of `pds`.
+    """
     check_cells("pds", 1, true_means=true_means, predicted_means=predicted_means)
     n_perturbations, n_vars = true_means.shape
     if n_perturbations < 2:
@@ -36,8 +44,7 @@ def pds(true_means: np.ndarray, predicted_means: np.ndarray, target_gene: np.nda
             f"pds needs target_gene to be positions among {n_vars} features, or -1 where it is not measured; it holds "
             f"values from {np.min(target_gene)} to {np.max(target_gene)}. Give the positions in the profiles."
         )
-    ranks = [_rank(true_means, predicted_means[p], p, int(target_gene[p])) for p in range(n_perturbations)]
-    return float(1 - np.mean(ranks) / n_perturbations)
+    return np.array([_rank(true_means, predicted_means[p], p, int(target_gene[p])) for p in range(n_perturbations)])
 
 
 def _rank(true_means: np.ndarray, predicted: np.ndarray, own: int, target: int) -> float:

@@ -21,7 +21,7 @@ from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.model import Model
 from cellwright.models.no_change import NoChange, NoChangeOptions
 from cellwright.models.parts.linear_shift import LinearShift
-from cellwright.models.parts.mean_shift import RawShift, SimilarShift
+from cellwright.models.parts.mean_shift import CommonShift, RawShift, SimilarShift
 from cellwright.models.pca import PCA, PCAOptions
 from cellwright.models.pca_shift import PCAShift, PCAShiftOptions
 from cellwright.models.real_cells import RealCells, RealCellsOptions
@@ -98,6 +98,12 @@ MODELS: dict[str, Entry] = {
         GeneShiftOptions,
         "the same, similar labels counting most; a strong baseline",
         {"shift": SimilarShift()},
+    ),
+    "mean_response": Entry(
+        GeneShift,
+        GeneShiftOptions,
+        "every treatment does what treatments do on average; the baseline of screens",
+        {"shift": CommonShift()},
     ),
     "linear_response": Entry(
         GeneShift,

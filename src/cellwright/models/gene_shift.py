@@ -47,8 +47,8 @@ class GeneShift(Model, Perturbs):
         self.options: GeneShiftOptions = options
         if not isinstance(options.shift, MeanShiftOptions):
             raise OptionError(
-                f"shift of GeneShift must be a shift of means (raw, balanced, shared, similar or linear); it is "
-                f"{options.shift.name!r}, which needs a latent. Use it with pca_shift or scgen."
+                f"shift of GeneShift must be a shift of means (raw, balanced, shared, similar, common or linear); it "
+                f"is {options.shift.name!r}, which needs a latent. Use it with pca_shift or scgen."
             )
         self.shift: MeanShift = options.shift.build(schema, schema.n_vars)
 

@@ -51,7 +51,7 @@ def with_baselines(arms: list[Arm], *, real_valued: bool = False, abilities: Col
     A baseline is added where it can do what one of the arms is scored by, one of `abilities`: encoders meet PCA,
     classifiers a logistic regression. With `pca:scale=false` among them it is scaled PCA that is missing, so an arm
     counts as what its options make it. For `real_valued` data (negative values, or gaps) they are told to take no
-    logarithms.
+    logarithms, and those that decode to give what is decoded: the other way zero is the least value.
     """
     there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
     scored = {ability for arm in arms for ability in arm.entry.abilities} & {*abilities}
@@ -60,5 +60,6 @@ def with_baselines(arms: list[Arm], *, real_valued: bool = False, abilities: Col
 
 
 def _baseline(name: str, *, real_valued: bool) -> Arm:
-    takes_logarithms = "transform" in MODELS[name].options_type.model_fields
-    return Arm(name, {"transform": "none"} if real_valued and takes_logarithms else {})
+    of_real_values = {"transform": "none", "decoding": "published"} if real_valued else {}
+    fields = MODELS[name].options_type.model_fields
+    return Arm(name, {option: value for option, value in of_real_values.items() if option in fields})

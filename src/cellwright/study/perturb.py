@@ -26,10 +26,13 @@ from cellwright.errors import OptionError
 from cellwright.run import replacing
 from cellwright.study.folder import Outcome, data_name, scores_of, with_unscored, write_board, write_plan
 from cellwright.study.perturb_cells import (
+    LEAST_SHARED,
     CellOptions,
     refuse_unsuitable,
     scored_labels,
     small_labels,
+    unlearnable_targets,
+    unscored_targets,
     usual_preprocessing,
     within,
 )
@@ -37,7 +40,9 @@ from cellwright.study.perturb_plan import NONE, Group, PerturbOptions, Variant, 
 from cellwright.study.perturb_runs import PerturbStudy, run_groups, run_groups_alone
 from cellwright.study.processes import in_processes
 from cellwright.study.response import CEILING, board_of, networks_of, remedies_of, verdict
+from cellwright.study.screen import with_screen_scores
 from cellwright.tasks.perturb import treated_condition
+from cellwright.tasks.score_screen import LEAST_CELLS
 from cellwright.train.options import FitOptions
 
 
@@ -67,9 +72,15 @@ def perturb_study(
     `data` is what `open_data` takes; `keys` must name labels, conditions and the control. `preprocessing` None is the
     7,000 most variable genes, chosen from the training cells of each run; of data with fewer, or other than counts, all
     genes. `fit_options.balance` is not read: remedies are in `options`. With `options.hold_out`, `out` gets
-    `cells.h5ad` as well, predicted by the first of the models with the first seed.
+    `cells.h5ad` as well, predicted by the first of the models with the first seed. With `options.treated` "all" the
+    study is a screen: all treated cells of a held-out label are predicted, condition by condition, and scored together
+    (see `screen`).
 
     Without treated cells of a held-out label there is nothing to score: models are fitted and predictions written.
+
+    In memory are, beside the data, the dense cells of the label that is scored, real (both sides) and predicted: each
+    n_cells x n_vars x 4 bytes, 280 MB for 10,000 cells and 7,000 genes, and several copies while they are scored; those
+    of every held-out label of a group, in each of `options.workers` processes.
 
     Raises what concerns all runs alike (data, keys, labels, too few labels to learn from) before anything is written;
     what concerns one model is a row with the status `failed` and the reason.
@@ -79,7 +90,7 @@ def perturb_study(
     cells = CellOptions(
         keys,
         preprocessing or usual_preprocessing(source),
-        treated_condition(source.schema, options.treated),
+        None if options.is_screen else treated_condition(source.schema, options.treated),
         options.min_cells,
         options.validation,
     )
@@ -117,6 +128,22 @@ def _tell_left_out(source: StoredSource, groups: Sequence[Group], cells: CellOpt
             f"{', '.join(small)}.",
             stacklevel=3,
         )
+    if cells.is_screen:
+        _tell_targets_left_out(source, groups, cells)
+
+
+def _tell_targets_left_out(source: StoredSource, groups: Sequence[Group], cells: CellOptions) -> None:
+    unlearnable = dict.fromkeys(
+        f"{target} ({group.name})" for group in groups for target in unlearnable_targets(source, group, cells)
+    )
+    unscored = dict.fromkeys(one for group in groups for one in unscored_targets(source, group))
+    told = {
+        f"conditions with cells of fewer than {LEAST_SHARED} labels beside the held-out one are left out": unlearnable,
+        f"conditions with fewer than {LEAST_CELLS} cells of a held-out label are not scored there": unscored,
+    }
+    for what, those in told.items():
+        if those:
+            warnings.warn(f"{what}: {', '.join(those)}.", stacklevel=4)
 
 
 def _write_tables(
@@ -129,6 +156,8 @@ def _write_tables(
     tables = [_scores(study, outcome) for outcome in ordered]
     scored = [table for table in tables if len(table)]
     scores = pd.concat([*scored, *_ceilings(study, ordered)], ignore_index=True) if scored else pd.DataFrame()
+    if study.cells.is_screen:
+        scores = with_screen_scores(scores)
     types = list(dict.fromkeys(t for group in groups for t in scored_labels(source, group, study.cells.treated)))
     unscored = [outcome for outcome, table in zip(ordered, tables, strict=True) if not len(table)]
     board = write_board(study.folder, with_unscored(board_of(scores, types), study.name, unscored))

@@ -1,7 +1,8 @@
 """Perturb cells: what each group of a perturbation study is trained and scored on.
 
-source, group -> without small labels -> treated cells of the held-out labels are the test cells, a share of the
-others validates -> genes chosen from the training cells -> Prepared
+source, group -> without small labels (of a screen: and without targets that two labels cannot tell of) -> treated cells
+of the held-out labels are the test cells, a share of the others validates -> genes chosen from the training cells
+-> Prepared
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from cellwright.data.split import Split, held_out_combination_split, random_spli
 from cellwright.errors import DataError, OptionError, UnsuitableValues, did_you_mean
 from cellwright.study.perturb_plan import Group
 from cellwright.tasks.perturb import LEAST_SCORED, control_rows
+from cellwright.tasks.score_screen import LEAST_CELLS, LEAST_TARGETS, scored_targets
 
 N_TOP_GENES = 7000
 LEAST_SHARED = 2  # labels that tell of the response: with one, whatever is particular to it would be taken for it
@@ -28,9 +30,14 @@ class CellOptions:
 
     keys: OpenOptions
     preprocessing: PreprocessOptions | None
-    treated: str
+    treated: str | None  # None: every condition beside the control, a screen
     min_cells: int
     validation: float
+
+    @property
+    def is_screen(self) -> bool:
+        """Whether every condition beside the control is predicted."""
+        return self.treated is None
 
 
 def usual_preprocessing(source: StoredSource) -> PreprocessOptions | None:
@@ -51,10 +58,12 @@ def within(source: StoredSource, support: Support) -> bool:
 
 def cells_of(source: StoredSource, group: Group, options: CellOptions) -> Prepared:
     """The cells of one group. Their treated cells of the held-out labels, if there are any, are the test cells."""
-    left_out = small_labels(source, group, options)
-    if left_out:
-        codes = [_label_values(source).index(label) for label in left_out]
-        source = rows_of(source, np.flatnonzero(~np.isin(source.annotation.label, codes)), options.keys)
+    small = [_label_values(source).index(label) for label in small_labels(source, group, options)]
+    unknown = [_condition_values(source).index(target) for target in unlearnable_targets(source, group, options)]
+    if small or unknown:
+        cells = source.annotation
+        kept = ~np.isin(cells.label, small) & ~np.isin(cells.condition, unknown)
+        source = rows_of(source, np.flatnonzero(kept), options.keys)
     return preprocessed(source, _split(source, group, options), options.keys, options.preprocessing)
 
 
@@ -69,7 +78,25 @@ def small_labels(source: StoredSource, group: Group, options: CellOptions) -> li
     ]
 
 
-def scored_labels(source: StoredSource, group: Group, treated: str) -> list[str]:
+def unlearnable_targets(source: StoredSource, group: Group, options: CellOptions) -> list[str]:
+    """Of a screen the conditions of which fewer than two labels that are not held out can tell: left out altogether."""
+    if not options.is_screen:
+        return []
+    without = (*group.held_out, *small_labels(source, group, options))
+    labels = [label for label in _label_values(source) if label not in without]
+    control = source.schema.control
+    targets = [name for name in _condition_values(source) if name != control]
+    return [
+        target for target in targets if sum(min(_sizes(source, label, target)) > 0 for label in labels) < LEAST_SHARED
+    ]
+
+
+def unscored_targets(source: StoredSource, group: Group) -> list[str]:
+    """Of a screen the conditions of which a held-out label has cells, but too few for a score: target (label)."""
+    return [f"{target} ({label})" for label in group.held_out for target in scored_targets(source, label)[1]]
+
+
+def scored_labels(source: StoredSource, group: Group, treated: str | None) -> list[str]:
     """The held-out labels of which there are treated cells to score a prediction by."""
     return [label for label in group.held_out if min(_sizes(source, label, treated)) >= LEAST_SCORED]
 
@@ -99,11 +126,26 @@ def refuse_unsuitable(source: StoredSource, group: Group, options: CellOptions) 
     if len(shared) < LEAST_SHARED:
         raise DataError(
             f"a response must be learnt from {LEAST_SHARED} labels or more with both {source.schema.control!r} and "
-            f"{options.treated!r} cells; with {group.name} held out there "
+            f"{'treated' if options.is_screen else repr(options.treated)} cells; with {group.name} held out there "
             f"{'is only ' + shared[0] if shared else 'is none'}"
             f"{' (left out as too small: ' + ', '.join(small) + ')' if small else ''}. "
             "Hold out fewer labels, lower min_cells, or give cells of more labels."
         )
+    if options.is_screen:
+        _refuse_unsuitable_screen(source, group, options)
+
+
+def _refuse_unsuitable_screen(source: StoredSource, group: Group, options: CellOptions) -> None:
+    unlearnable = unlearnable_targets(source, group, options)
+    for label in group.held_out:
+        n_control = _sizes(source, label, None)[0]
+        n_targets = len([target for target in scored_targets(source, label)[0] if target not in unlearnable])
+        if n_control < LEAST_CELLS or n_targets < LEAST_TARGETS:
+            raise DataError(
+                f"a screen is scored by {LEAST_TARGETS} conditions or more with {LEAST_CELLS} cells of the held-out "
+                f"label each and cells of {LEAST_SHARED} other labels, and by {LEAST_CELLS} control cells; {label!r} "
+                f"has {n_targets} such and {n_control} control cells. Hold out another label, or name one condition."
+            )
 
 
 def _split(source: StoredSource, group: Group, options: CellOptions) -> Split:
@@ -114,19 +156,18 @@ def _split(source: StoredSource, group: Group, options: CellOptions) -> Split:
         source.annotation.label,
         source.annotation.condition,
         label=[_label_values(source).index(label) for label in scored],
-        condition=_treated_code(source, options.treated),
+        condition=_treated_codes(source, options.treated),
         validation=options.validation,
         seed=group.seed,
     )
 
 
-def _sizes(source: StoredSource, label: str, treated: str) -> tuple[int, int]:
+def _sizes(source: StoredSource, label: str, treated: str | None) -> tuple[int, int]:
     """How many control and how many treated cells a label has."""
     of_label = source.annotation.label == _label_values(source).index(label)
     condition = source.annotation.condition[of_label]
-    return int((condition == source.schema.control_code).sum()), int(
-        (condition == _treated_code(source, treated)).sum()
-    )
+    is_treated = np.isin(condition, _treated_codes(source, treated))
+    return int((condition == source.schema.control_code).sum()), int(is_treated.sum())
 
 
 def _label_values(source: StoredSource) -> tuple[str, ...]:
@@ -134,6 +175,16 @@ def _label_values(source: StoredSource) -> tuple[str, ...]:
     return source.schema.label.values
 
 
-def _treated_code(source: StoredSource, treated: str) -> int:
+def _condition_values(source: StoredSource) -> tuple[str, ...]:
     assert source.schema.condition is not None, "the study refuses data without conditions"
-    return source.schema.condition.values.index(treated)
+    return source.schema.condition.values
+
+
+def _treated_codes(source: StoredSource, treated: str | None) -> list[int]:
+    """The code of the condition that is predicted; in a screen those of all but the control."""
+    values = _condition_values(source)
+    return [
+        code
+        for code, name in enumerate(values)
+        if name == treated or (treated is None and name != source.schema.control)
+    ]

@@ -1,5 +1,8 @@
 """Perturb plan: what a perturbation study runs: held-out types x seeds, and for each baselines and models x remedies.
 
+A screen is a study of many treatments: `treated="all"`, which is not a list of them, for there may be hundreds, and not
+an option of its own, for it would contradict `treated`. A condition that is called "all" cannot be predicted alone.
+
 PerturbOptions -groups_of-> Group (seed, what is held out)
                -variants_of-> Variant (model, options, a remedy for unequal cell-type numbers, where it acts)
 """
@@ -21,6 +24,10 @@ SEEDS = 3
 NONE = "none"
 # the option of a model that is a remedy for its shift
 SHIFT_BALANCE = "shift_balance"
+# as `treated`: a screen
+ALL = "all"
+# the baseline of screens; of a single treatment it is gene_shift
+MEAN_RESPONSE = "mean_response"
 Where = Literal["training", "shift", "both"]
 
 
@@ -30,7 +37,10 @@ class PerturbOptions(Options):
     models: tuple[str, ...] = Field(
         ("scgen",), min_length=1, description="names, or name:option=value:...; baselines are always added"
     )
-    treated: str | None = Field(None, description="the condition to predict; not needed where there is only one")
+    treated: str | None = Field(
+        None,
+        description=f"the condition to predict; not needed where there is only one. {ALL}: a screen, every one of them",
+    )
     hold_out: tuple[str, ...] = Field(
         (), description="labels whose treated cells are predicted and not trained on, all of them together"
     )
@@ -69,7 +79,17 @@ class PerturbOptions(Options):
                 f"{'both do' if self.hold_out else 'none does'}. Give hold_out for one prediction, hold_out_each for a "
                 "study."
             )
+        if self.is_screen and self.hold_out:
+            raise OptionError(
+                f"treated={ALL} must go with hold_out_each, since a screen is scored label by label; hold_out was "
+                "given. Give hold_out_each, or the one condition to predict."
+            )
         return self
+
+    @property
+    def is_screen(self) -> bool:
+        """Whether every condition beside the control is predicted."""
+        return self.treated == ALL
 
     @property
     def n_seeds(self) -> int:
@@ -162,6 +182,8 @@ def variants_of(options: PerturbOptions, fit_options: FitOptions, *, real_valued
             able = ", ".join(name for name, entry in MODELS.items() if "perturbs" in entry.abilities)
             raise AbilityError(f"{arm.model} cannot predict responses: it lacks the ability 'perturbs'. {able} can.")
     arms = with_baselines(asked, real_valued=real_valued, abilities={"perturbs"})
+    if not options.is_screen:
+        arms = [arm for arm in arms if arm.model != MEAN_RESPONSE or arm in asked]
     limit = f"quick: {training_of(options, fit_options).max_epochs} epochs at most" if options.quick else ""
     return [variant for arm in arms for variant in _variants(arm, options, limit)]
 

@@ -1,7 +1,8 @@
 """Perturb runs: one group of a perturbation study: its cells, and every model on them; groups in several processes.
 
 Group -> Prepared -> for each variant: fit (or a training that differs in what is learnt after it alone) -> predict
--> cells.h5ad, scores.csv, genes.csv, places.csv, ceiling.csv
+-> cells.h5ad, scores.csv, genes.csv, places.csv, ceiling.csv; in a screen cells.h5ad, scores.csv, targets.csv,
+ceiling.csv
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from anndata import AnnData
 
 from cellwright.data.fingerprint import fingerprint
 from cellwright.data.open import open_data
@@ -26,10 +28,12 @@ from cellwright.models.model import Model
 from cellwright.nn.transform import Transform
 from cellwright.run import Run
 from cellwright.study.folder import Outcome, attempted, run_at
-from cellwright.study.perturb_cells import CellOptions, cells_of, small_labels
-from cellwright.study.perturb_plan import Group, Variant
+from cellwright.study.perturb_cells import CellOptions, cells_of, small_labels, unlearnable_targets
+from cellwright.study.perturb_plan import ALL, Group, Variant
+from cellwright.study.screen import predict_screen
 from cellwright.tasks.perturb import RealCells, evaluate_perturbation, perturb, real_cells, scale_of
 from cellwright.tasks.score_response import response_ceiling
+from cellwright.tasks.score_screen import Screen, real_screen
 from cellwright.train.fit import fit
 from cellwright.train.options import FitOptions
 from cellwright.train.relearn import relearn
@@ -58,8 +62,10 @@ class GroupRuns:
         self.study, self.group = study, group
         self.cells: Prepared = cells_of(source, group, study.cells)
         self.left_out = small_labels(source, group, study.cells)
+        self.targets_left_out = unlearnable_targets(source, group, study.cells)
         self.data = fingerprint(self.cells.source)
         self.real: dict[tuple[str, Transform], RealCells | None] = {}
+        self.screens: dict[Transform, Screen] = {}
         self.trained: dict[str, Path] = {}  # a run by what its training depends on
 
     def run(self, watch: Watch) -> list[Outcome]:
@@ -127,9 +133,10 @@ class GroupRuns:
             "batch_key": None,
             **keys,
             "control": schema.control,
-            "treated": self.study.cells.treated,
+            "treated": self.study.cells.treated or ALL,
             "hold_out": list(self.group.held_out),
             "left_out": self.left_out,
+            "targets_left_out": self.targets_left_out,
             "balance": variant.remedy,
             "where": variant.where,
             "preprocessing": self.cells.report,
@@ -139,6 +146,13 @@ class GroupRuns:
 
     def _predict(self, model: Model, run: Run) -> None:
         """Predict, score and write; `cells.h5ad` comes last: a run that has it is complete."""
+        predicted = self._screen(model, run) if self.study.cells.is_screen else self._response(model, run)
+        image = h5ad_bytes(predicted, compression="gzip")
+        with run.writing("cells.h5ad") as path:
+            path.write_bytes(image)
+
+    def _response(self, model: Model, run: Run) -> AnnData:
+        """The predicted cells, and what they are worth."""
         seed, treated = self.group.seed, self.study.cells.treated
         predicted = perturb(model, self.cells.source, treated=treated, labels=self.group.held_out, seed=seed)
         real = [found for label in self.group.held_out if (found := self._real(label, model)) is not None]
@@ -150,15 +164,22 @@ class GroupRuns:
             run.write_table("places.csv", pd.concat([one.places for one in evaluated], ignore_index=True))
             ceilings = [response_ceiling(one.reference, group=one.label, seed=seed) for one in real]
             run.write_table("ceiling.csv", pd.concat(ceilings, ignore_index=True))
-        image = h5ad_bytes(predicted, compression="gzip")
-        with run.writing("cells.h5ad") as path:
-            path.write_bytes(image)
+        return predicted
+
+    def _screen(self, model: Any, run: Run) -> AnnData:
+        """The predicted mean of every target, and what it is worth."""
+        source, scale = self.cells.source, scale_of(model)
+        if scale not in self.screens:
+            (label,) = self.group.held_out  # the plan of a screen holds out one after another
+            self.screens[scale] = real_screen(source, label, scale=scale, seed=self.group.seed)
+        return predict_screen(model, source, self.screens[scale], run)
 
     def _real(self, label: str, model: Any) -> RealCells | None:
-        scale = scale_of(model)
+        scale, treated = scale_of(model), self.study.cells.treated
+        assert treated is not None, "a screen has real cells of its own"
         if (label, scale) not in self.real:
             self.real[label, scale] = real_cells(
-                self.cells.source, label, treated=self.study.cells.treated, scale=scale, seed=self.group.seed
+                self.cells.source, label, treated=treated, scale=scale, seed=self.group.seed
             )
         return self.real[label, scale]
 

@@ -31,8 +31,9 @@ from scipy import stats
 from cellwright.study.perturb_plan import NONE
 from cellwright.study.statistics import LEADERBOARD_COLUMNS, interval, summarise
 
-HEADLINE = "mean_r2"
-COMPARED = (HEADLINE, "change_pearson", "e_distance")  # for which worst, spread and remedies are looked at
+HEADLINES = {"mean_r2": "mean R2", "screen_score": "screen score"}  # a study has one of them; screens the latter
+# for which worst, spread and remedies are looked at
+COMPARED = (*HEADLINES, "change_pearson", "e_distance", "pds")
 CEILING = "half_split"  # half of the real treated cells against the other half
 ARM = ["data", "model", "setting", "is_baseline", "of", "remedy", "where"]
 REMEDY_COLUMNS = [
@@ -173,15 +174,15 @@ def verdict(scores: pd.DataFrame, remedies: pd.DataFrame, types: Collection[str]
 
 
 def _against_baseline(networks: pd.DataFrame) -> list[str]:
-    ranked = networks[networks["metric"] == HEADLINE]
+    ranked = networks[networks["metric"].isin(HEADLINES)]
     if not len(ranked):
         return []
     test = ranked.iloc[0]
     names = [_title(test["model"], test["setting"]), _title(test["baseline"], test["baseline_setting"])]
     many = f" (the best of {len(ranked)})" if len(ranked) > 1 else ""
     numbers = (
-        f"mean R2 {test['network']:.3f} against {test['best_baseline']:.3f}, {_difference(test)} over {_counted(test)} "
-        "of type and seed"
+        f"{HEADLINES[test['metric']]} {test['network']:.3f} against {test['best_baseline']:.3f}, {_difference(test)} "
+        f"over {_counted(test)} of type and seed"
     )
     if test["ci_low"] > 0:
         return [f"{names[0]}{many} beats the best baseline, {names[1]}: {numbers}."]
@@ -191,7 +192,8 @@ def _against_baseline(networks: pd.DataFrame) -> list[str]:
 
 
 def _about_remedies(remedies: pd.DataFrame) -> list[str]:
-    rows = remedies[(remedies["metric"] == HEADLINE) & (remedies["group"] == "") & remedies["difference"].notna()]
+    in_headline = remedies["metric"].isin(HEADLINES) & (remedies["group"] == "")
+    rows = remedies[in_headline & remedies["difference"].notna()]
     if not len(rows):
         return []
     rows = rows.assign(of=[_title(model, of) for model, of in zip(rows["model"], rows["setting"], strict=True)])
@@ -206,7 +208,8 @@ def _about_remedies(remedies: pd.DataFrame) -> list[str]:
     if sentences:
         return [f"Remedies for unequal cell-type numbers, against none: {' '.join(sentences)}"]
     best = rows.sort_values("difference").iloc[-1]
-    return [f"No remedy for unequal cell-type numbers changed mean R2 beyond chance; the largest: {_remedy(best)}."]
+    headline = HEADLINES[best["metric"]]
+    return [f"No remedy for unequal cell-type numbers changed {headline} beyond chance; the largest: {_remedy(best)}."]
 
 
 def _remedy(row: pd.Series) -> str:

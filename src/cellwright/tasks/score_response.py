@@ -134,10 +134,11 @@ class _Cells:
         arrays = {"x_control": self.control, "x_treated": real, "x_real": real}
         arrays |= {"x_predicted": predicted, "x_generated": predicted}
         metric = METRICS[name]
-        return _or_nan(lambda: metric.function(**{need: arrays[need] for need in metric.needs}))
+        return or_nan(lambda: metric.function(**{need: arrays[need] for need in metric.needs}))
 
 
-def _or_nan(value: Callable[[], float]) -> float:
+def or_nan(value: Callable[[], float]) -> float:
+    """The value, NaN where it is not defined for these cells; `UnsuitableValues` goes on."""
     try:
         return float(value())
     except UnsuitableValues:
@@ -151,7 +152,7 @@ def _values(
 ) -> dict[str, float]:
     """Every metric, or what is `known` of it; `changed` is of the treated cells, made once for many predictions."""
     over_top = cells.over(top)
-    found = _or_nan(lambda: share_found(changed, changed_genes(cells.control, cells.predicted)))
+    found = or_nan(lambda: share_found(changed, changed_genes(cells.control, cells.predicted)))
     known = {"changed_genes_found": found, **known}
     values = {name: known[name] if name in known else cells.value(name) for name in ALL_GENES}
     of_top = {name: known[name] if name in known else over_top.value(name) for name in TOP_GENES}
@@ -170,7 +171,7 @@ def _ceiling(x_control: np.ndarray, x_treated: np.ndarray, top: np.ndarray, n_to
 
 def _of_full_size(name: str, value: float) -> float:
     correct = FULL_SIZE.get(_metric_of(name))
-    return value if correct is None or math.isnan(value) else _or_nan(lambda: correct(value))
+    return value if correct is None or math.isnan(value) else or_nan(lambda: correct(value))
 
 
 def _metric_of(name: str) -> str:

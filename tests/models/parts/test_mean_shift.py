@@ -9,6 +9,7 @@ from cellwright.errors import DataError, OptionError
 from cellwright.models.parts.mean_shift import (
     TEMPERATURES,
     BalancedShift,
+    CommonShift,
     MeanShift,
     RawShift,
     SharedShift,
@@ -19,7 +20,7 @@ from cellwright.models.parts.mean_shift import (
 )
 from cellwright.models.parts.responses import Means, Responses
 
-EVERY = (RawShift(), BalancedShift(), SharedShift(), SimilarShift())
+EVERY = (RawShift(), BalancedShift(), SharedShift(), SimilarShift(), CommonShift())
 
 
 def schema_of(n_labels, conditions=("control", "treated")):
@@ -55,6 +56,23 @@ def test_balanced_counts_labels_once_and_keeps_the_held_out_one_on_the_control_s
 
 def test_shared_is_the_mean_change_of_the_labels_with_both_sides():
     np.testing.assert_allclose(SharedShift().of_label(HAND, 2, 1), [(1 + 3) / 2, (0 + 2) / 2])
+
+
+def test_common_is_the_mean_over_treatments_of_what_labels_with_both_sides_did():
+    """The second treatment is known of all three labels; each treatment counts once, however many cells it has."""
+    other = np.array([[0.0, 3.0], [4.0, 2.0], [10.0, 3.0]])  # changes of 3, 0 and -3 in the second point
+    mean = np.stack([CONTROL, TREATED, other], axis=1)
+    weight = np.array([[10.0, 2.0, 500.0], [30.0, 6.0, 1.0], [60.0, 0.0, 7.0]])
+    means = means_of(mean, weight, schema_of(3, ("control", "one", "other")))
+    first, second = SharedShift().of_label(means, 2, 1), SharedShift().of_label(means, 2, 2)
+    np.testing.assert_allclose([first, second], [[2, 1], [0, 0]])
+    for label in range(3):
+        for condition in (1, 2):
+            np.testing.assert_allclose(CommonShift().of_label(means, label, condition), [1, 0.5])
+
+
+def test_common_is_shared_where_there_is_one_treatment():
+    np.testing.assert_array_equal(CommonShift().of_label(HAND, 2, 1), SharedShift().of_label(HAND, 2, 1))
 
 
 def test_without_any_response_only_shifts_over_labels_with_both_sides_are_zero():
@@ -178,7 +196,7 @@ def test_every_cell_of_a_label_moves_alike_and_none_under_control(options):
     assert (found[3] == 0).all()
 
 
-@pytest.mark.parametrize("options", EVERY, ids=lambda options: options.name)
+@pytest.mark.parametrize("options", [one for one in EVERY if one.name != "common"], ids=lambda options: options.name)
 def test_conditions_do_not_mix(options):
     """Of three conditions each has the shift that it has among two."""
     rng = np.random.default_rng(0)

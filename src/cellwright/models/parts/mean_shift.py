@@ -8,8 +8,10 @@
 `shared`    the mean change of the labels that have both sides
 `similar`   their mean, weighted by exp(t (r - largest r)), r the correlation of a label's control mean with that of the
             label to be predicted; t is the one that predicts each of these labels best from the others
+`common`    the mean of `shared` over the treated conditions, for every condition the same: it knows no treatment, and
+            is what predictions of a screen are held against [Roohani25]
 
-References: [Lotfollahi19] scGen.
+References: [Lotfollahi19] scGen; [Roohani25] Virtual Cell Challenge.
 """
 
 from abc import abstractmethod
@@ -55,10 +57,10 @@ class MeanShift(Shift):
 
     def learn_from(self, means: Means) -> None:
         """The same from the means, where the cells themselves are not at hand."""
-        self.known.learn(means)
+        conditions = means.learnable()
+        self.known.learn(means, conditions)
         self.table.zero_()
-        for condition in means.treated:
-            means.shared(condition)  # refuses what is too little for any shift
+        for condition in conditions:
             for label in means.with_control:
                 shift = self.options.of_label(means, label, condition)
                 self.table[label, condition] = torch.from_numpy(shift).to(self.table)
@@ -101,6 +103,15 @@ class SharedShift(MeanShiftOptions):
 
     def of_label(self, means: Means, label: int, condition: int) -> np.ndarray:
         return means.change(means.shared(condition), condition).mean(axis=0)
+
+
+class CommonShift(MeanShiftOptions):
+    """Mean over the treated conditions of the mean change of the labels that have both sides."""
+
+    name: Literal["common"] = "common"
+
+    def of_label(self, means: Means, label: int, condition: int) -> np.ndarray:
+        return np.mean([means.change(means.shared(one), one).mean(axis=0) for one in means.learnable()], axis=0)
 
 
 class SimilarShift(MeanShiftOptions):

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 from cellwright.core.options import chosen_from
 from cellwright.models.parts.cell_shift import RegressionShift, TransportShift
 from cellwright.models.parts.linear_shift import LinearShift
-from cellwright.models.parts.mean_shift import BalancedShift, RawShift, SharedShift, SimilarShift
+from cellwright.models.parts.mean_shift import BalancedShift, CommonShift, RawShift, SharedShift, SimilarShift
 from cellwright.models.parts.shift import ShiftOptions
 
 SHIFTS: dict[str, type[ShiftOptions]] = {
@@ -15,6 +15,7 @@ SHIFTS: dict[str, type[ShiftOptions]] = {
     "balanced": BalancedShift,
     "shared": SharedShift,
     "similar": SimilarShift,
+    "common": CommonShift,
     "linear": LinearShift,
     "regression": RegressionShift,
     "transport": TransportShift,
