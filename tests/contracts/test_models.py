@@ -432,6 +432,26 @@ def test_a_single_label_with_both_sides_is_refused(name, cells):
         fit(made(name, source), source, SHORT, progress=False)
 
 
+@pytest.mark.parametrize("name", sorted({n for n in MODELS if "perturbs" in MODELS[n].abilities} - LEARN_NO_RESPONSE))
+def test_a_condition_of_a_single_label_is_refused_only_when_it_is_asked_for(name, cells):
+    """No model fails because of cells that nobody asked about."""
+    more = cells.copy()
+    condition = more.obs["condition"].astype(str).to_numpy(copy=True)
+    of_label = (more.obs["label"] == more.obs["label"].iloc[0]).to_numpy() & (condition == "treated")
+    condition[np.flatnonzero(of_label)[:4]] = "rare"
+    more.obs["condition"] = condition
+    source = open_data(more, **KINDS[kind_of(name)][1])
+    model = made(name, source)
+    fit(model, source, SHORT, progress=False)
+    control = np.flatnonzero(source.annotation.condition == source.schema.control_code)
+    minibatch, generator = next(iter(in_order(source, control[:4]))), torch.Generator().manual_seed(0)
+    rare, treated = (source.schema.condition.values.index(value) for value in ("rare", "treated"))
+    with torch.no_grad():
+        assert torch.isfinite(model.perturb(minibatch, torch.full((4,), treated), generator)).all()
+        with pytest.raises(CellwrightError, match="2 labels or more with cells of both 'control' and 'rare'"):
+            model.perturb(minibatch, torch.full((4,), rare), generator)
+
+
 @models_with("generates")
 def test_generated_cells_are_what_data_could_be_and_repeat_under_their_generator(name, data):
     model, _ = fitted(name, data)

@@ -25,7 +25,7 @@ def comparison(tmp_path_factory):
 @pytest.fixture(scope="module")
 def responses(tmp_path_factory):
     effects = {(remedy, "training"): (0.01, 0.02) for remedy in RESPONSES["REMEDIES"]}
-    story = RESPONSES["Story"](effects=effects)
+    story = RESPONSES["Story"](effects=effects, is_screen=True)  # so that each section has something
     return RESPONSES["write_responses"](tmp_path_factory.mktemp("sections") / "responses", story)
 
 

@@ -40,8 +40,8 @@ RESIZED = {
     "over beyond the largest": (remedy("over", target=80), [80, 80, 80]),
     "mixed": (remedy("mixed"), [GEOMETRIC] * 3),
     "mixed to a target": (remedy("mixed", target=40), [40, 40, 40]),
-    "smote": (remedy("smote"), [60, 60, 60]),
-    "smote to a target": (remedy("smote", target=30), [60, 30, 30]),
+    "smote": (remedy("smote", n_neighbours=3), [60, 60, 60]),
+    "smote to a target": (remedy("smote", n_neighbours=3, target=30), [60, 30, 30]),
     "weights": (remedy("weights"), [60, 25, 9]),
 }
 resized = pytest.mark.parametrize(("balance", "expected"), RESIZED.values(), ids=RESIZED)
@@ -79,7 +79,8 @@ def test_a_fit_gets_the_sizes_that_points_get(source, balance, expected):
 
 @pytest.mark.parametrize("name", BALANCES)
 def test_an_epoch_shows_as_many_cells_as_there_are_training_cells(source, name):
-    balanced = remedy(name).training(source, TRAINING, rng())
+    settings = {"n_neighbours": 3} if name == "smote" else {}
+    balanced = remedy(name, **settings).training(source, TRAINING, rng())
     shown = [m.n_obs for m in balanced.minibatches(32, 1, rng())]
     assert shown == [32, 32, 32, 4]
     again = [row for m in balanced.minibatches(32, 1, rng(1)) for row in m.rows.tolist()]
@@ -222,9 +223,11 @@ def test_training_cells_without_any_class_are_refused(source, name):
         remedy(name).resample(POINTS[:6], np.full(6, -1), rng())
 
 
-def test_smote_refuses_a_class_with_fewer_cells_than_neighbours_and_says_which(source):
+def test_smote_refuses_a_class_with_fewer_cells_than_neighbours_and_says_which(cells, source):
     with pytest.raises(DataError, match=r"n_neighbours=9 needs 10 training cells .* enlarges; c has 9\. Give fewer"):
-        remedy("smote", n_neighbours=9).training(source, TRAINING, rng())
+        remedy("smote", n_neighbours=9).training(open_data(cells, label_key="kind"), TRAINING, rng())
+    with pytest.raises(DataError, match=r"enlarges; c has 9, of one label, condition and batch at most 4\. Give"):
+        remedy("smote", n_neighbours=4).training(source, TRAINING, rng())
     with pytest.raises(DataError, match=r"needs 10 .* class 2 has 9"):
         remedy("smote", n_neighbours=9).resample(POINTS, CODES, rng())
 

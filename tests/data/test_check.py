@@ -134,3 +134,10 @@ def test_values_that_may_be_logarithms_are_warned_of(factor, warned):
     assert ["may be logarithms already; pca takes their logarithm again" in str(w.message) for w in said] == [
         True
     ] * warned
+
+
+@pytest.mark.parametrize(("value", "support"), [(-1.0, Support.non_negative), (0.5, Support.counts)])
+def test_options_are_advised_only_to_a_model_that_has_them(value, support):
+    """A model is known by its name here: it may take no logarithms already, or have no likelihood to choose."""
+    with pytest.raises(UnsuitableValues, match=r"or choose options .* where there are such \("):
+        check_values(source_with(value), support, "pca")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from scipy import sparse
@@ -229,3 +230,68 @@ def test_components_are_those_of_scikit_learn_of_the_rows_that_are_given(source)
     assert found.shape == (80, 20)
     expected = PCA(20, svd_solver="full").fit_transform(logs)
     np.testing.assert_allclose(np.abs(found[:, :10]), np.abs(expected[:, :10]), atol=1e-3)
+
+
+KINDS = ("label", "condition", "batch")
+
+
+@pytest.fixture(scope="module")
+def apart():
+    """A class of 76 cells of four kinds, which share no gene; the last kind has 4 cells."""
+    sizes = (40, 20, 12, 4)
+    kind = np.random.default_rng(0).permutation(np.repeat(np.arange(4), sizes))
+    values = np.random.default_rng(1).poisson(20, (76, 40)) * (np.arange(40) % 4 == kind[:, None])
+    obs = {"condition": np.array(["control", "treated"])[kind % 2], "batch": np.array(["1", "2"])[kind // 2]}
+    obs |= {"label": np.repeat("c", 76), "kind": kind}
+    cells = AnnData(
+        sparse.csr_matrix(values.astype(np.float32)), obs=pd.DataFrame(obs, index=[f"c{i}" for i in range(76)])
+    )
+    return open_data(cells, label_key="label", batch_key="batch", condition_key="condition")
+
+
+@pytest.mark.parametrize("space", ["expression", "components"])
+def test_both_ends_of_a_new_cell_are_of_the_kind_that_it_is(apart, space):
+    """A cell between two kinds, or of another kind than its ends, has counts in genes that its kind has not."""
+    wider = enlarged(apart, np.arange(76), n_new=90, space=space)
+    made, new = new_values(apart, wider).toarray(), wider.annotation.obs["kind"].to_numpy()[76:]
+    assert (made[np.arange(40) % 4 != new[:, None]] == 0).all()
+    for name in KINDS:
+        known = getattr(apart.annotation, name)
+        first_of = [known[apart.annotation.obs["kind"].to_numpy() == kind][0] for kind in range(4)]
+        np.testing.assert_array_equal(getattr(wider.annotation, name)[76:], np.array(first_of)[new])
+
+
+def test_kinds_get_new_cells_in_proportion_and_a_small_one_leaves_its_share_to_the_others(apart):
+    new = enlarged(apart, np.arange(76), n_new=90).annotation.obs["kind"].to_numpy()[76:]
+    assert np.bincount(new, minlength=4).tolist() == [50, 25, 15, 0]
+    new = enlarged(apart, np.arange(76), n_new=10).annotation.obs["kind"].to_numpy()[76:]
+    assert np.bincount(new, minlength=4).tolist() == [5, 3, 2, 0]  # of 5.6, 2.8 and 1.7
+
+
+def test_cells_whose_condition_is_unknown_are_a_kind_of_their_own(apart):
+    condition = np.where(np.arange(76) < 30, -1, apart.annotation.condition)
+    wider = enlarged(replace(apart, annotation=replace(apart.annotation, condition=condition)), np.arange(76))
+    assert (wider.annotation.condition[76:] == -1).any()
+
+
+def test_a_class_of_one_kind_is_enlarged_as_imbalanced_learn_does_it(cells):
+    """One draw of the seed, one of the cells that the new ones are like, then those of the rounding."""
+    source = open_data(cells, label_key="label")
+    rows = np.flatnonzero(source.annotation.label == 2)
+    wider = enlarged(source, rows, n_new=20)
+    generator = rng()
+    logs = log_normalised(source.read(source.schema.modalities[0], rows))
+    rates = smote(logs, 20, 4, "expression", generator).astype(np.float64).expm1().toarray()
+    like = rows[generator.integers(len(rows), size=20)]
+    of_like = np.asarray(cells.X[like].sum(axis=1))
+    expected = rates / rates.sum(axis=1, keepdims=True) * of_like
+    assert (np.abs(new_values(source, wider).toarray() - expected) < 1 + 1e-3).all()
+    np.testing.assert_array_equal(wider.annotation.obs["batch"].to_numpy()[120:], cells.obs["batch"].to_numpy()[like])
+
+
+def test_a_class_without_a_kind_that_is_large_enough_is_refused(apart):
+    rows = np.flatnonzero(apart.annotation.obs["kind"].to_numpy() == 3)
+    others = np.flatnonzero(apart.annotation.obs["kind"].to_numpy() == 2)[:3]
+    sentence = r"needs 5 training cells .* c has 7, of one label, condition and batch at most 4\. Give"
+    with pytest.raises(DataError, match=sentence):
+        enlarged(apart, np.sort(np.concatenate([rows, others])))

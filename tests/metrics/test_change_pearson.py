@@ -30,3 +30,14 @@ def test_half_of_the_change_scores_one_and_the_opposite_change_minus_one():
 def test_a_treatment_that_changes_nothing_is_refused_in_a_sentence():
     with pytest.raises(DataError, match="needs a change that differs between features; that of x_treated is 0"):
         change_pearson(CONTROL, CONTROL, PREDICTED)
+
+
+@pytest.mark.parametrize("n_control", [30, 1000])
+def test_the_control_mean_without_its_noise_scores_above_zero_though_it_knows_no_response(n_control):
+    """As the docstring says: the square root of the share of noise in the measured change."""
+    rng = np.random.default_rng(n_control)
+    truth, n_vars = rng.normal(3, 1, 20_000), 20_000
+    control = truth + rng.normal(0, 1, (n_control, n_vars)).astype(np.float32)
+    treated = truth + rng.normal(0, 0.2, n_vars) + rng.normal(0, 1, (100, n_vars)).astype(np.float32)
+    expected = np.sqrt((1 / n_control) / (1 / n_control + 0.2**2 + 1 / 100))
+    assert change_pearson(control, treated, truth[None]) == pytest.approx(expected, abs=5 / np.sqrt(n_vars))

@@ -6,7 +6,7 @@ from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.source import in_order
 from cellwright.data.split import Split
-from cellwright.errors import UnsuitableValues
+from cellwright.errors import OptionError, UnsuitableValues
 from cellwright.models import build
 from cellwright.models.parts.gaussian_process import chosen_lengths, expected_means
 from cellwright.models.parts.training_means import training_means
@@ -89,3 +89,8 @@ def test_counts_by_chance_need_counts(source):
     real = open_data(adata, **KEYS)
     with pytest.raises(UnsuitableValues, match="counts"):
         fit(build("gp_response", real.schema, cells="counts"), real, progress=False)
+
+
+def test_counts_by_chance_without_logarithms_are_refused_at_construction(source):
+    with pytest.raises(OptionError, match=r"cells='counts' must come with transform='log_normalise'.*Choose cells="):
+        build("gp_response", source.schema, cells="counts", transform="none")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy import stats
@@ -91,3 +93,21 @@ def test_a_fitted_model_goes_on_from_its_weights():
         model.head.log_theta.fill_(0.5)
     model.prepare(0, source, np.arange(source.n_obs), np.random.default_rng(0))
     assert (model.head.log_theta == 0.5).all()
+
+
+def test_a_cell_of_unknown_condition_trains_nothing():
+    """The gradients are those of the other cells alone; the penalties are of no cell."""
+    source = source_of()
+    model = prepared(source, match_weight=0.0)
+    minibatch = next(iter(in_order(source, np.arange(20))))
+    unknown = torch.arange(20) < 8
+    mixed = replace(minibatch, condition=minibatch.condition.masked_fill(unknown, -1))
+    others = next(iter(in_order(source, np.arange(8, 20))))
+    gradients = []
+    for cells in (mixed, others):
+        found = model.negative_elbo(cells, Step.evaluation(0))
+        of_cells = found.terms["reconstruction"] + found.terms["kl"]
+        gradients.append(torch.autograd.grad(of_cells.sum(), [*model.head.parameters(), *model.encoder.parameters()]))
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+    assert (model.negative_elbo(mixed, Step.evaluation(0)).terms["reconstruction"][unknown] == 0).all()

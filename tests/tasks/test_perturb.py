@@ -208,3 +208,21 @@ def test_of_many_cells_some_of_each_kind_are_placed(monkeypatch, cells, source, 
 def test_too_few_treated_cells_are_nothing_to_score_by(cells):
     few = cells[(cells.obs["label"] != "type_3") | (cells.obs["condition"] == "control")].copy()
     assert real_cells(open_data(few, **KEYS), "type_3", treated="treated", scale="log_normalise") is None
+
+
+@pytest.mark.parametrize("n_genes", [1, 2, 3])
+def test_of_few_genes_a_prediction_is_scored_and_cells_are_placed_if_there_is_a_plane(cells, n_genes):
+    few = cells[:, :n_genes].copy()
+    few.X = few.X.toarray() + 1  # no cell without a count
+    source = open_data(few, **KEYS)
+    real = real_cells(source, "type_2", treated="treated", scale="log_normalise")
+    found = evaluate_perturbation(perturb(fitted("no_change", source), few), real, label_key="label")
+    assert found.genes["gene"].tolist() == few.var_names.tolist()
+    assert found.places.columns.tolist() == ["group", "kind", "x", "y", "share_x", "share_y"]
+    if n_genes == 1:
+        assert found.places.empty
+        return
+    x = np.concatenate([real.reference.x_control, real.reference.x_treated]).astype(np.float64)
+    shares = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2
+    np.testing.assert_allclose(found.places[["share_x", "share_y"]].iloc[0], shares[:2] / shares.sum(), rtol=1e-3)
+    assert set(found.places["kind"]) == {"control", "treated", "predicted"}

@@ -1,6 +1,7 @@
 """Rows equal the metrics that they name; no change lies at 0, real cells at 1, and both come from real cells alone."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from cellwright.errors import DataError, OptionError, UnsuitableValues
 from cellwright.metrics import METRICS
 from cellwright.metrics.changed_genes import most_changed
 from cellwright.run import SCORE_COLUMNS
-from cellwright.tasks.score_response import ALL_GENES, TOP_GENES, Reference, response_ceiling, score_response
+from cellwright.tasks.score_response import (
+    ALL_GENES,
+    PLACED,
+    TOP_GENES,
+    Reference,
+    response_ceiling,
+    score_response,
+)
 
 N_VARS, N_TOP = 80, 12
 _RNG = np.random.default_rng(0)
@@ -41,9 +49,10 @@ def test_rows_are_those_of_scores_csv(reference):
         ["perturb", "NK", True, 4]
     ]
     names = [*ALL_GENES, *(f"{name}_top{N_TOP}" for name in TOP_GENES)]
-    assert table["metric"].tolist() == [row for name in names for row in (name, f"{name}_placed")]
+    rows = [row for name in names for row in (name, *([f"{name}_placed"] if name in PLACED else []))]
+    assert table["metric"].tolist() == rows
     better = table.set_index("metric")["better"]
-    assert all(better[f"{name}_placed"] == "higher" for name in names)
+    assert all(better[f"{name}_placed"] == "higher" for name in PLACED)
     assert all(better[name] == METRICS[name.removesuffix(f"_top{N_TOP}")].better for name in names)
 
 
@@ -86,9 +95,22 @@ def test_no_change_lies_at_zero_and_what_real_cells_score_at_one(reference):
 
 def test_a_prediction_lies_in_proportion_between_them(reference):
     found = values(score_response(reference, PREDICTED, group="NK"))
-    for name, floor in reference.floor.items():
-        expected = (found[name] - floor) / (reference.ceiling[name] - floor)
+    for name in PLACED:
+        expected = (found[name] - reference.floor[name]) / (reference.ceiling[name] - reference.floor[name])
         assert found[f"{name}_placed"] == pytest.approx(expected)
+
+
+def test_where_real_cells_are_no_better_than_no_change_nothing_is_placed(reference):
+    """The ceiling of no response at all lies beside the floor, on one side or the other by chance."""
+    worse = replace(reference, ceiling={**reference.floor, "mean_r2": -1.0})
+    assert np.isnan([worse.placed("mean_r2", 0.5), worse.placed("mean_mae", 0.5)]).all()
+    worse = replace(worse, ceiling=worse.ceiling | {"mean_mae": reference.floor["mean_mae"] + 0.1})
+    assert np.isnan(worse.placed("mean_mae", 0.5))
+
+
+def test_the_distance_over_the_most_changed_genes_has_the_ceiling_that_was_found(reference):
+    assert reference.ceiling["e_distance"] == 0
+    assert reference.ceiling[f"e_distance_top{N_TOP}"] != 0
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +152,10 @@ def test_a_metric_that_a_single_predicted_cell_does_not_have_is_nan(reference):
     assert np.isfinite([found["mean_r2"], found["mean_r2_placed"], found["change_pearson"]]).all()
 
 
-def test_where_no_gene_changes_the_share_of_them_has_no_place():
+def test_where_no_gene_changes_the_share_of_them_is_0():
     other = cells(RATE, 70, 9)
     found = values(score_response(Reference.of(CONTROL, other), PREDICTED, group="B"))
     assert found["changed_genes_found"] == 0
-    assert np.isnan(found["changed_genes_found_placed"])
 
 
 def test_of_fewer_genes_than_the_top_all_count():

@@ -147,8 +147,9 @@ class Mixed(Resized):
 class Smote(ByClass):
     """Small classes get synthetic cells between a cell and one of its nearest of the same class [Chawla02, Lemaitre17].
 
-    How they are made, and come back to counts: see `synthetic`. The real cells are kept, once each. Of points that have
-    20 dimensions or fewer, the two spaces are one.
+    How they are made, each between two of one label, condition and batch, and come back to counts: see `synthetic`. The
+    real cells are kept, once each. Of points that have 20 dimensions or fewer, the two spaces are one; of points only
+    the class is known, so `resample` joins any two of a class.
     """
 
     citations: ClassVar[tuple[str, ...]] = ("Chawla02", "Lemaitre17")

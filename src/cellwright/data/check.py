@@ -26,9 +26,12 @@ _NEEDS = {
     Support.counts: "non-negative integers",
     Support.binary: "only 0 and 1",
 }
+# a model is known here by its name only: which of these options it has, and has already, it does not say
 _REMEDIES = {
-    Support.non_negative: "give a layer without negative values, or choose transform='none'",
-    Support.counts: "give the layer that holds raw counts, or choose likelihood='gaussian'",
+    Support.non_negative: "give a layer without negative values, or choose options for any number where there are such "
+    "(transform='none', decoding='published')",
+    Support.counts: "give the layer that holds raw counts, or choose options for other values where there are such "
+    "(likelihood='gaussian', cells='constant')",
     Support.binary: "make a layer of (X > 0), or choose a likelihood for counts",
 }
 # what was found right: a source that goes from fit to tasks is looked through once

@@ -1,7 +1,9 @@
 """Synthetic cells: rows between cells of a class [Chawla02, Lemaitre17], and a source with such rows behind its own.
 
-    cells of a class -> log-normalised -> x + u (neighbour - x), u ~ uniform(0, 1) -> scale of the data -> rows >= n_obs
+    cells of a class, kind by kind (label, condition and batch) -> log-normalised
+    -> x + u (neighbour - x), u ~ uniform(0, 1) -> scale of the data -> rows >= n_obs
 
+Both ends are of one kind, so that the new cell is of it too: a point between a control and a treated cell is neither.
 Neighbours and points between them are imbalanced-learn's. Ours is the way to logarithms and back: counts stay counts.
 """
 
@@ -41,28 +43,31 @@ def with_synthetic(
 ) -> StoredSource:
     """The source with the new cells of each class behind its own: rows `n_obs` and up, class after class.
 
-    Values of the first modality are made; the others count as not measured. Batch, label, condition, time, covariates
-    and coordinates are those of a random cell of the class; where the data are counts, its library is the new cell's
-    expectation. Only the rows of `classes` are read, once; the new cells are held in memory.
+    Each new cell lies between two cells of one kind: of one label, condition and batch, as far as these are known. The
+    kinds of a class get new cells in proportion to their cells; one of fewer than `n_neighbours` + 1 cells gets none,
+    and its share goes to the others.
 
-    Raises `DataError` for sequences, and for a class of fewer than `n_neighbours` + 1 measured cells.
+    Values of the first modality are made; the others count as not measured. Time, covariates and coordinates are those
+    of a random cell of the kind; where the data are counts, its library is the new cell's expectation. Only the rows of
+    `classes` are read, once; the new cells are held in memory.
+
+    Raises `DataError` for sequences, and for a class of which no kind has `n_neighbours` + 1 measured cells.
     """
     _refuse_sequences(source, "smote")
     first = source.schema.modalities[0]
     if first in source.row_of:
         classes = [replace(one, rows=one.rows[source.row_of[first][one.rows] >= 0]) for one in classes]
-    for one in classes:
-        refuse_small_class(one.name, len(one.rows), n_neighbours)
     if not classes:
         return source
+    by_kind = [part for one in classes for part in _by_kind(one, source.annotation, n_neighbours)]
     read = np.sort(np.concatenate([one.rows for one in classes]))
     block = source.read(first, read)
     scale, like, parts = _scale_of(block), [], []
-    for one in classes:
-        of_class = block[np.searchsorted(read, one.rows)]
-        new = smote(_logarithms(of_class, scale), one.n_new, n_neighbours, space, rng)
+    for one in by_kind:
+        of_kind = block[np.searchsorted(read, one.rows)]
+        new = smote(_logarithms(of_kind, scale), one.n_new, n_neighbours, space, rng)
         chosen = rng.integers(len(one.rows), size=one.n_new)
-        parts.append(_on_scale(new, np.asarray(of_class.sum(axis=1)).ravel()[chosen], scale, rng))
+        parts.append(_on_scale(new, np.asarray(of_kind.sum(axis=1)).ravel()[chosen], scale, rng))
         like.append(one.rows[chosen])
     values = np.concatenate(parts) if isinstance(block, np.ndarray) else sparse.vstack(parts, format="csr")
     return _appended(source, values, np.concatenate(like))
@@ -88,12 +93,27 @@ def smote(values: Matrix, n_new: int, n_neighbours: int, space: Space, rng: np.r
     return made[values.shape[0] + 1 :]
 
 
-def refuse_small_class(name: str, n: int, n_neighbours: int) -> None:
-    """Raise `DataError` where a class has too few cells for each to have that many neighbours."""
-    if n <= n_neighbours:
+def _by_kind(one: Enlarged, cells: Annotation, n_neighbours: int) -> list[Enlarged]:
+    """The kinds of a class that get new cells, with how many; the largest remainders are rounded up."""
+    codes = np.stack([cells.label[one.rows], cells.condition[one.rows], cells.batch[one.rows]], axis=1)
+    _, kind, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    refuse_small_class(one.name, len(one.rows), n_neighbours, max(sizes, default=0))
+    weights = np.where(sizes > n_neighbours, sizes, 0)
+    n_new, remainder = np.divmod(one.n_new * weights, weights.sum())
+    n_new[np.argsort(-remainder, kind="stable")[: one.n_new - n_new.sum()]] += 1
+    return [replace(one, rows=one.rows[kind.ravel() == at], n_new=int(n)) for at, n in enumerate(n_new) if n]
+
+
+def refuse_small_class(name: str, n: int, n_neighbours: int, n_alike: int | None = None) -> None:
+    """Raise `DataError` where a class has too few cells for each to have that many neighbours.
+
+    `n_alike` of its `n` cells are of one kind at most, and are neighbours of one another only; None: all are.
+    """
+    if (n if n_alike is None else n_alike) <= n_neighbours:
+        alike = "" if n_alike in {None, n} else f", of one label, condition and batch at most {n_alike}"
         raise DataError(
             f"smote with n_neighbours={n_neighbours} needs {n_neighbours + 1} training cells in every class that it "
-            f"enlarges; {name} has {n}. Give fewer neighbours, or balance otherwise (over)."
+            f"enlarges; {name} has {n}{alike}. Give fewer neighbours, or balance otherwise (over)."
         )
 
 

@@ -59,9 +59,10 @@ class GPResponse(Model, Perturbs):
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         means = training_means(source, rows, self.options.transform)
         predicted = {
-            condition: expected_means(means, condition, chosen_lengths(means, condition)) for condition in means.treated
+            condition: expected_means(means, condition, chosen_lengths(means, condition))
+            for condition in means.learnable()
         }
-        self.to_mean.learn(source, rows, means, predicted, rng)
+        self.to_mean.learn(means, predicted)
 
     def perturb(
         self, minibatch: Minibatch, condition: Int[Tensor, " n_obs"], generator: Generator

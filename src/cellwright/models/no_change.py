@@ -52,7 +52,8 @@ class NoChange(Model, Perturbs):
         return self.options.transform != "none"
 
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        self.known.learn(training_means(source, rows, self.options.transform))
+        means = training_means(source, rows, self.options.transform)
+        self.known.learn(means, means.treated)
 
     def perturb(
         self, minibatch: Minibatch, condition: Int[Tensor, " n_obs"], generator: Generator

@@ -111,15 +111,20 @@ class ResponseVAE(Model, Encodes, Perturbs):
         return [[Objective("elbo", self.negative_elbo, trains=self, optimiser=adam)]]
 
     def negative_elbo(self, minibatch: Minibatch, step: Step) -> Loss:
-        """The negative ELBO in nats per cell, the penalties of the loadings and the distance of mean latents."""
+        """The negative ELBO in nats per cell, the penalties of the loadings and the distance of mean latents.
+
+        Of a cell whose condition is unknown nobody can say what its counts come from, W z alone or V z as well: its
+        reconstruction and KL are 0, and it trains nothing.
+        """
+        known = minibatch.condition >= 0
         q = self._posterior(minibatch)
         z, kl = q.draw(step.noise.normal(minibatch.rows, self.options.n_latent))
         log_prob = self.head.log_prob(self._decoder_input(z, minibatch.condition), minibatch.x, minibatch.library)
         each = torch.ones_like(kl)  # what is a number for the whole minibatch counts once for every cell
         return Loss(
             {
-                "reconstruction": -log_prob,
-                "kl": kl,
+                "reconstruction": torch.where(known, -log_prob, 0.0),
+                "kl": torch.where(known, kl, 0.0),
                 "loadings": self._penalty() * each,
                 "match": self._distance(q.mean, minibatch) * each,
             },
@@ -131,12 +136,12 @@ class ResponseVAE(Model, Encodes, Perturbs):
         means = training_means(source, rows, "log_normalise")
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         predicted = {}
-        for condition in means.treated:
+        for condition in means.learnable():
             prior = self._network_means(source, rows, means.with_control, condition, generator)
             alone = expected_means(means, condition, chosen_lengths(means, condition))
             both = expected_means(means, condition, chosen_lengths(means, condition, prior), prior)
             predicted[condition] = (1 - self.options.share) * alone + self.options.share * both
-        self.to_mean.learn(source, rows, means, predicted, rng)
+        self.to_mean.learn(means, predicted)
 
     def perturb(
         self, minibatch: Minibatch, condition: Int[Tensor, " n_obs"], generator: Generator

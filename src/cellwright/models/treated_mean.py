@@ -56,7 +56,7 @@ class TreatedMean(Model, Perturbs):
 
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         means = training_means(source, rows, self.options.transform)
-        self.known.learn(means)
+        self.known.learn(means, means.treated)
         total = (means.mean * means.weight[:, :, None]).sum(axis=0)
         self.mean.copy_(torch.from_numpy(total / means.weight.sum(axis=0).clip(1)[:, None]))
 

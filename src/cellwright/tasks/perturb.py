@@ -122,8 +122,9 @@ def real_cells(source: StoredSource, label: str, *, treated: str, scale: Transfo
     """The real cells of a label on both sides, read from the source; None where a side has not two: nothing to score.
 
     The control cells are those that a prediction starts from; most models were trained on them. Both sides are held
-    dense, n_cells of the label x n_vars x 4 bytes (280 MB for 10,000 cells and 7,000 genes), and scoring holds copies
-    of the same size for a while: several times that memory must be there. Of a label with more cells, score a sample.
+    dense: n_cells of the label x n_vars x 4 bytes, 280 MB for 10,000 cells and 7,000 genes a side. Beside these, this
+    function and each `evaluate_perturbation` take up to about 14 times one side for a while (measured with equally many
+    cells on all sides): 3.9 GB. Of a label with more cells, score a sample.
     """
     of_label = source.annotation.label == _labels_of(source.schema).values.index(label)
     codes = source.schema.control_code, _conditions_of(source.schema).values.index(treated)

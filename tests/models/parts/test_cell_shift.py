@@ -191,3 +191,14 @@ def test_what_the_other_shift_left_behind_is_gone(first, second):
     shift.learn(planted(MAPS["both"]), np.random.default_rng(0))
     for name, value in learnt(second, planted(MAPS["both"])).state_dict().items():
         assert torch.equal(value, shift.state_dict()[name]), name
+
+
+@BOTH
+def test_a_condition_that_one_label_has_on_both_sides_changes_nothing_and_is_refused_when_it_is_asked_for(options):
+    kinds = [(label, side, GRID + 10 * label + side) for label in (0, 1) for side in (0, 1)]
+    with_rare = learnt(options, responses_of(*kinds, (1, 2, GRID - 40)))
+    without = learnt(options, responses_of(*kinds))
+    where = GRID + 3
+    np.testing.assert_allclose(asked(with_rare, where, 0, 1), asked(without, where, 0, 1), atol=1e-4)
+    with pytest.raises(DataError, match="2 labels or more with cells of both 'control' and 'other'; b is the only one"):
+        asked(with_rare, where, 0, 2)

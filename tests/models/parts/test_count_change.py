@@ -1,68 +1,68 @@
 import numpy as np
 import pytest
 import torch
-from anndata import AnnData
-from scipy import sparse, stats
+from scipy import stats
 
-from cellwright.data.open import open_data
-from cellwright.data.source import in_order
-from cellwright.models.parts.count_change import SHAPE, CountChange, _gamma, _spread, _thinned
+from cellwright.models.parts.count_change import SHAPE, _gamma, _spread, _thinned, changed_counts
 
 
-def cells(n_obs=300, n_vars=6, seed=0):
-    """Control cells of two labels, counts with means .3 to 5."""
-    import pandas as pd
-
+def cells(n_obs=150, n_vars=6, seed=0):
+    """Counts with means .3 to 5, and the library of each cell."""
     rng = np.random.default_rng(seed)
-    library = rng.lognormal(0, 0.3, (n_obs, 1))
-    counts = rng.poisson(library * np.linspace(0.3, 5, n_vars))
-    obs = pd.DataFrame(
-        {"label": np.where(np.arange(n_obs) % 2, "a", "b"), "condition": np.where(np.arange(n_obs) < 4, "t", "c")},
-        index=[f"c{i}" for i in range(n_obs)],
-    )
-    adata = AnnData(sparse.csr_matrix(counts.astype(np.float32)), obs=obs)
-    return open_data(adata, label_key="label", condition_key="condition", control="c")
+    counts = rng.poisson(rng.lognormal(0, 0.3, (n_obs, 1)) * np.linspace(0.3, 5, n_vars)) + 0.0
+    counts[:, -1] += 1  # no cell is empty
+    x = torch.from_numpy(counts).float()
+    return x, x.sum(dim=1, keepdim=True)
 
 
-def changed(source, change, seed=0):
-    """Log-normalised values before and after, of the control cells of label a."""
-    module = CountChange(source.schema)
-    condition = source.schema.condition.values.index("t")
-    label = source.schema.label.values.index("a")
-    module.learn(source, np.arange(source.n_obs), {(label, condition): change}, np.random.default_rng(0))
-    rows = np.flatnonzero((source.annotation.label == label) & (source.annotation.condition != condition))
-    minibatch = next(iter(in_order(source, rows)))
-    generator = torch.Generator().manual_seed(seed)
-    after = module(minibatch, torch.full((len(rows),), condition), generator)
-    x = minibatch.x.dense()
-    before = torch.log1p(x * 1e4 / x.sum(dim=1, keepdim=True))
-    return x.numpy(), before.numpy(), after.numpy()
+def changed(change, seed=0):
+    """Counts, log-normalised values before and after."""
+    x, library = cells()
+    after = changed_counts(x, library, torch.tensor(change).float(), torch.Generator().manual_seed(seed))
+    return x.numpy(), torch.log1p(x * 1e4 / library).numpy(), after.numpy()
 
 
-def test_the_mean_changes_by_what_was_wanted():
-    source = cells()
-    change = np.array([0.8, -0.5, 0.0, 0.4, -0.3, 0.2])
-    _, before, after = changed(source, change)
-    error = before.std(axis=0) / np.sqrt(len(before))
-    np.testing.assert_array_less(np.abs((after - before).mean(axis=0) - change), 2 * error)
+CHANGE = np.array([0.8, -0.5, 0.0, 0.4, -0.3, 0.2])
 
 
-def test_a_gene_that_is_to_stay_keeps_every_count():
-    _, before, after = changed(cells(), np.zeros(6))
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mean_of_the_cells_changes_by_what_was_wanted(seed):
+    _, before, after = changed(CHANGE, seed)
+    # one molecule more or less in one of 150 cells moves a mean by log(10,000 / library + 1) / 150 at most
+    np.testing.assert_allclose((after - before).mean(axis=0), CHANGE, atol=9 / 150)
+    assert np.abs((after - before).mean(axis=0) - CHANGE).mean() < 9 / 300
+
+
+def test_a_gene_that_is_to_stay_keeps_nearly_every_count():
+    _, before, after = changed(np.zeros(6))
     assert np.mean(np.abs(after - before) < 1e-5) > 0.98  # a bisection ends near no change, not at it
 
 
+def test_a_gene_that_is_to_vanish_loses_nearly_every_molecule():
+    x, _, after = changed(np.array([0, 0, 0, 0, -20.0, 0]))
+    assert (x[:, 4] > 0).mean() > 0.9
+    assert (after[:, 4] == 0).mean() > 0.98  # a bisection ends near nothing, not at it
+
+
 def test_what_comes_out_are_counts_and_cells_that_rise_only_gain():
-    x, _, after = changed(cells(), np.array([0.8, -0.5, 0.0, 0.4, -0.3, 0.2]))
+    x, _, after = changed(CHANGE)
     counts = np.expm1(after.astype(np.float64)) * x.sum(axis=1, keepdims=True) / 1e4
     np.testing.assert_allclose(counts, counts.round(), atol=1e-3)
     assert (counts.round()[:, [0, 3, 5]] >= x[:, [0, 3, 5]]).all()
     assert (counts.round()[:, [1, 4]] <= x[:, [1, 4]]).all()
 
 
+def test_molecules_are_added_with_the_variance_of_gamma_poisson_counts():
+    """To cells of one library without molecules of the gene: variance = rate + rate^2 / SHAPE."""
+    x, library = torch.zeros(4000, 1), torch.full((4000, 1), 1000.0)
+    after = changed_counts(x, library, torch.tensor([2.0]), torch.Generator().manual_seed(0))
+    counts = (torch.expm1(after.double()) / 10).round().numpy()
+    rate = counts.mean()
+    assert counts.var() == pytest.approx(rate + rate**2 / SHAPE, rel=0.1)
+
+
 def test_the_same_generator_gives_the_same_cells_and_another_gives_others():
-    change = np.full(6, 0.5)
-    first, again, other = (changed(cells(), change, seed)[2] for seed in (0, 0, 1))
+    first, again, other = (changed(CHANGE, seed)[2] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 

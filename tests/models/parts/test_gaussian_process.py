@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from cellwright.core.schema import Categories, Schema
+from cellwright.models.parts import gaussian_process as module
 from cellwright.models.parts.gaussian_process import (
     LEAST_VARIANCE,
     RESPONSES,
@@ -10,6 +11,7 @@ from cellwright.models.parts.gaussian_process import (
     Lengths,
     chosen_lengths,
     expected_means,
+    some_genes,
     trend,
 )
 from cellwright.models.parts.mean_shift import similarity
@@ -126,3 +128,43 @@ def test_a_trend_of_a_straight_line_is_the_line():
     x = np.random.default_rng(0).random(3000)
     inner = (x > 0.05) & (x < 0.95)
     np.testing.assert_allclose(trend(x, 2 * x + 1)[inner], (2 * x + 1)[inner], atol=0.02)
+
+
+@pytest.mark.parametrize(("n_labels", "expected"), [(9, 1200), (10, 500)], ids=["8 with both sides", "9"])
+@pytest.mark.parametrize("prior", [False, True], ids=["alone", "prior"])
+def test_of_more_than_eight_labels_500_genes_choose_the_lengths(monkeypatch, n_labels, expected, prior):
+    truth, means = planted(n_labels, n_vars=1200)
+    seen, process = set(), module.expected_means
+
+    def watched(means, *what, **more):
+        seen.add(means.mean.shape[2])
+        return process(means, *what, **more)[:, :1]
+
+    monkeypatch.setattr(module, "expected_means", watched)
+    monkeypatch.setattr(module, "SIMILARITIES", (5.0,))
+    chosen_lengths(means, 1, truth if prior else None)
+    assert seen == {expected}
+
+
+def test_the_genes_that_choose_have_the_variances_of_all():
+    truth, means = planted(12, n_vars=3000)
+    some, prior = some_genes(means, truth)
+    of_all, of_some = (np.sort(one.mean[:, 0].var(axis=0)) for one in (means, some))
+    at = np.linspace(0, 2999, 500).round().astype(int)
+    np.testing.assert_allclose(of_some, of_all[at], rtol=1e-12)
+    known = {tuple(column) for column in means.mean.reshape(24, -1).T}
+    assert all(tuple(column) in known for column in some.mean.reshape(24, -1).T)
+    own = {tuple(m): tuple(t) for m, t in zip(means.mean.reshape(24, -1).T, truth.reshape(24, -1).T, strict=True)}
+    for column, of_prior in zip(some.mean.reshape(24, -1).T, prior.reshape(24, -1).T, strict=True):
+        assert own[tuple(column)] == tuple(of_prior)
+
+
+def test_the_lengths_that_500_genes_choose_have_about_the_least_error_over_all():
+    _, means = planted(10, n_vars=1500)
+
+    def error(lengths):
+        left_out = [expected_means(means, 1, lengths, without=label)[label] for label in range(9)]
+        return np.square(np.array(left_out) - means.mean[:9, 1]).sum()
+
+    best = min(error(Lengths(a, b)) for a in SIMILARITIES for b in RESPONSES)
+    assert error(chosen_lengths(means, 1)) <= 1.02 * best

@@ -101,3 +101,15 @@ def test_labels_that_look_alike_give_the_mean_change():
     control = np.repeat(means.mean[:1, 0], N_LABELS, axis=0)
     same = means_of(control, means.mean[:, 1], means.weight)
     np.testing.assert_allclose(LinearShift().of_label(same, HELD_OUT, 1), SharedShift().of_label(same, HELD_OUT, 1))
+
+
+def test_with_two_labels_to_learn_from_the_largest_penalty_is_taken():
+    """Each is predicted from the other alone: nothing tells penalties apart, and the change is about the mean one."""
+    means = planted(0, 1.0)
+    weight = means.weight.copy()
+    weight[2:, 1] = 0
+    two = means_of(means.mean[:, 0], means.mean[:, 1], weight)
+    assert chosen_penalty(two, two.shared(1), 1) == PENALTIES[-1]
+    mean_change, length = SharedShift().of_label(two, HELD_OUT, 1), np.linalg.norm(two.change(two.shared(1), 1))
+    found = LinearShift().of_label(two, HELD_OUT, 1)
+    assert np.linalg.norm(found - mean_change) < 1e-3 * length

@@ -211,6 +211,18 @@ def test_conditions_do_not_mix(options):
 
 
 @pytest.mark.parametrize("options", EVERY, ids=lambda options: options.name)
+def test_a_condition_that_one_label_has_on_both_sides_changes_nothing_and_is_refused_when_it_is_asked_for(options):
+    rng = np.random.default_rng(0)
+    mean, weight = rng.normal(size=(4, 3, 5)), np.array([[3, 2, 2], [4, 3, 0], [5, 1, 0], [2, 0, 0]], dtype=float)
+    three = learnt(options, means_of(mean, weight, schema_of(4, ("control", "first", "rare"))))
+    two = learnt(options, means_of(mean[:, :2], weight[:, :2], schema_of(4)))
+    assert torch.equal(three.table[:, 1], two.table[:, 1])
+    assert (three.table[:, 2] == 0).all()
+    with pytest.raises(DataError, match="2 labels or more with cells of both 'control' and 'rare'; type_0 is the only"):
+        three(torch.zeros(1, 5), torch.tensor([0]), torch.tensor([2]))
+
+
+@pytest.mark.parametrize("options", EVERY, ids=lambda options: options.name)
 def test_a_single_label_with_both_sides_is_refused(options):
     weight = HAND.weight.copy()
     weight[1, 1] = 0

@@ -6,7 +6,7 @@ import pytest
 
 from cellwright.core.schema import Categories, Schema
 from cellwright.errors import DataError
-from cellwright.models.parts.responses import Responses, Sums
+from cellwright.models.parts.responses import Means, Responses, Sums
 
 SCHEMA = Schema(
     features={"X": ("g1", "g2")},
@@ -72,3 +72,22 @@ def test_cells_of_one_kind_are_found(responses):
     np.testing.assert_array_equal(
         responses.of(1, 0), responses.points[(responses.label == 1) & (responses.condition == 0)]
     )
+
+
+def weighted(weight):
+    nothing = np.zeros((3, 3, 2))
+    return Means(nothing, nothing, np.array(weight, dtype=float), 1, SCHEMA)
+
+
+def test_conditions_that_two_labels_have_on_both_sides_can_be_learnt():
+    """`other` has cells of two labels, of which one has controls."""
+    few = weighted([[3, 2, 1], [4, 1, 0], [5, 0, 2]])
+    assert few.treated == [0, 2]
+    assert few.learnable() == [0]
+    assert weighted([[3, 2, 1], [4, 1, 0], [5, 1, 2]]).learnable() == [0, 2]
+    assert weighted([[0, 2, 0]] * 3).learnable() == []
+
+
+def test_where_no_condition_can_be_learnt_the_first_is_refused():
+    with pytest.raises(DataError, match="2 labels or more with cells of both 'none' and 'drug'; a is the only one"):
+        weighted([[3, 2, 1], [0, 1, 0], [0, 0, 2]]).learnable()

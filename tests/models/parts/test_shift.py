@@ -28,7 +28,7 @@ def means_of(weight):
 @pytest.fixture
 def known():
     known = Known(SCHEMA)
-    known.learn(means_of(WEIGHT))
+    known.learn(means_of(WEIGHT), [1])
     return known
 
 
@@ -53,8 +53,22 @@ def test_anything_else_is_refused_by_name(known, label, condition, named):
 
 
 def test_learning_again_forgets_what_was_known(known):
-    known.learn(means_of(WEIGHT[::-1].copy()))
+    known.learn(means_of(WEIGHT[::-1].copy()), [1])
     assert known.pairs.tolist() == [[False] * 3, [True, True, False], [True, True, False]]
+
+
+@pytest.mark.parametrize(
+    ("weight", "found"), [(WEIGHT, "a is the only one"), (WEIGHT[1:], "none has")], ids=["one label", "no label"]
+)
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_condition_that_was_left_out_for_too_few_labels_is_refused_when_it_is_asked_for(weight, found, label):
+    known = Known(SCHEMA)
+    known.learn(means_of(np.concatenate([weight, np.zeros((3 - len(weight), 3))])), [])
+    known.check(torch.tensor([0, 0]), torch.tensor([0, 0]))
+    with pytest.raises(DataError, match=f"from 2 labels or more with cells of both 'none' and 'drug'; {found}"):
+        known.check(torch.tensor([0, label]), torch.tensor([0, 1]))
+    with pytest.raises(DataError, match="label 'a' under 'other' is none of these"):
+        known.check(torch.tensor([0]), torch.tensor([2]))
 
 
 @pytest.mark.parametrize("name", list(SHIFTS))

@@ -78,8 +78,9 @@ class CellShift(Shift):
 
     def learn(self, responses: Responses, rng: np.random.Generator) -> None:
         means = responses.means
-        self.known.learn(means)
-        found = {condition: _pairs(responses, condition, means.shared(condition), rng) for condition in means.treated}
+        conditions = means.learnable()
+        self.known.learn(means, conditions)
+        found = {condition: _pairs(responses, condition, means.shared(condition), rng) for condition in conditions}
         n_points = responses.points.shape[1]
         self.pairs.set(**_nothing(n_points))  # of an earlier fit, or of the other shift (see `train.relearn`)
         if isinstance(self.options, RegressionShift):

@@ -1,114 +1,72 @@
 """Count change: cells whose mean is what was predicted, with the noise of counts; each cell keeps its own counts.
 
-    control cells of a label, change of the mean of log-normalised values (n_vars,) -learn-> rate added, share kept
-    counts x -> binomial(x, kept) + gamma-Poisson(library x added) -> log-normalised
+    counts x of cells, wanted change of their mean log-normalised values -bisection-> rate added, share kept (n_vars,)
+    binomial(x, kept) + gamma-Poisson(library x added) -> log-normalised, with the wanted mean over these cells
 
 A constant that is added to every cell makes a gene that was off in most cells equally strong in all of them, which no
 cell is. Here a gene that rises gets further molecules by chance, in proportion to a cell's library; one that falls
-loses molecules by chance. Rates and shares are those for which the mean over the label's training cells is the wanted
-one, found by bisection with the same random numbers at every step. The random numbers of a gene are spread evenly over
-the cells (one in each of n equal parts of (0, 1), in random order): a hundred independent draws would move the mean.
+loses molecules by chance. Rates and shares are those with which these very random numbers reach the wanted mean: with
+the rates of other cells, the chance of a hundred draws would move it (by .04 on average, where most genes change less).
 
 References: [Grun14], gamma-Poisson noise of molecule counts.
 """
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Generator, Tensor, nn
+from jaxtyping import Float
+from torch import Generator, Tensor
 
-from cellwright.core.minibatch import Minibatch
-from cellwright.core.schema import Schema
-from cellwright.data.source import Source, in_order
 from cellwright.nn import transform as transforms
 from cellwright.nn.poisson_draw import poisson
 
-AT_MOST_CELLS = 256  # of a label, for the calibration
 BISECTIONS = 14
 SHAPE = 2.0  # of the gamma: molecules that are added have the variance rate + rate^2 / 2
 GENES_TOGETHER = 500
 MANY = 50.0  # molecules, from which on a binomial is taken for normal
 
 
-class CountChange(nn.Module):
-    """Rates added and shares kept, by label and condition."""
+@torch.no_grad()
+def changed_counts(
+    x: Float[Tensor, "n_cells n_vars"],
+    library: Float[Tensor, "n_cells 1"],
+    change: Float[Tensor, " n_vars"],
+    generator: Generator,
+) -> Float[Tensor, "n_cells n_vars"]:
+    """Log-normalised values of the cells `x` (counts) after their mean has changed by `change`, as near as counts can.
 
-    def __init__(self, schema: Schema) -> None:
-        super().__init__()
-        self.schema = schema
-        shape = (schema.n_labels, schema.n_conditions, schema.n_vars)
-        self.added: Tensor  # expected molecules per molecule of the library
-        self.kept: Tensor
-        self.register_buffer("added", torch.zeros(shape))
-        self.register_buffer("kept", torch.ones(shape))
-
-    @torch.no_grad()
-    def learn(
-        self, source: Source, rows: np.ndarray, change: dict[tuple[int, int], np.ndarray], rng: np.random.Generator
-    ) -> None:
-        """Find rates and shares that `change` the mean of log-normalised values so, by (label, condition).
-
-        From the control cells of a label among `rows`, of many from `AT_MOST_CELLS`: these have another mean than all,
-        but need about the same rates for the same change.
-        """
-        self.added.zero_()
-        self.kept.fill_(1)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        cells = source.annotation
-        for label in sorted({label for label, _ in change}):
-            control = rows[(cells.label[rows] == label) & (cells.condition[rows] == self.schema.control_code)]
-            chosen = np.sort(rng.permutation(control)[:AT_MOST_CELLS])
-            counts = torch.cat([minibatch.x.dense() for minibatch in in_order(source, chosen)])
-            library = counts.sum(dim=1, keepdim=True)
-            before = transforms.log_normalised(counts, library).mean(dim=0)
-            for condition in sorted(of for at, of in change if at == label):
-                mean = (before + torch.from_numpy(change[label, condition]).float()).clamp(min=0)
-                for start in range(0, self.schema.n_vars, GENES_TOGETHER):
-                    genes = slice(start, start + GENES_TOGETHER)
-                    added, kept = _calibrated(counts[:, genes], library, mean[genes], generator)
-                    self.added[label, condition, genes], self.kept[label, condition, genes] = added, kept
-
-    @torch.no_grad()
-    def forward(
-        self, minibatch: Minibatch, condition: Int[Tensor, " n_obs"], generator: Generator
-    ) -> Float[Tensor, "n_obs n_vars"]:
-        """Log-normalised values of the cells under their conditions."""
-        x = minibatch.x.dense()
-        added, kept = self.added[minibatch.label, condition], self.kept[minibatch.label, condition]
-        chance, gamma = _spread(x, generator), _gamma(_spread(x, generator))
-        lost = (kept < 1) & (x > 0)
-        remaining = x.clone()
-        remaining[lost] = _thinned(x[lost], kept[lost], chance[lost])
-        counts = remaining + poisson(minibatch.library * added * gamma, chance)
-        return transforms.log_normalised(counts, minibatch.library)
+    A mean below zero is wanted of no gene: it loses all its molecules.
+    """
+    wanted = (transforms.log_normalised(x, library).mean(dim=0) + change).clamp(min=0)
+    starts = range(0, x.shape[1], GENES_TOGETHER)
+    genes = [slice(start, start + GENES_TOGETHER) for start in starts]
+    return torch.cat([_with_mean(x[:, part], library, wanted[part], generator) for part in genes], dim=1)
 
 
-def _calibrated(
+def _with_mean(
     x: Float[Tensor, "n_cells n_genes"],
     library: Float[Tensor, "n_cells 1"],
     mean: Float[Tensor, " n_genes"],
     generator: Generator,
-) -> tuple[Float[Tensor, " n_genes"], Float[Tensor, " n_genes"]]:
-    """The rate added and the share kept of each gene, one of which says nothing."""
-
-    def mean_of(counts: Tensor) -> Tensor:
-        return transforms.log_normalised(counts, library).mean(dim=0)
-
+) -> Float[Tensor, "n_cells n_genes"]:
     uniform, gamma = _spread(x, generator), _gamma(_spread(x, generator))
-    rises = mean > mean_of(x)
+    rises = mean > transforms.log_normalised(x, library).mean(dim=0)
+    falls = (~rises)[None, :] & (x > 0)
+
+    def drawn(rate: Tensor) -> Tensor:
+        """Log-normalised values at the rate added, of genes that rise, or the share kept, of the others."""
+        counts = x.clone()
+        counts[:, rises] += poisson(library * rate[rises] * gamma[:, rises], uniform[:, rises])
+        counts[falls] = _thinned(x[falls], rate.expand_as(x)[falls], uniform[falls])
+        return transforms.log_normalised(counts, library)
+
     # the most that could be wanted: the rate at which the mean would be reached without noise, twenty times
     high = torch.where(rises, 20 * torch.expm1(mean) / transforms.TARGET_SUM, 1.0)
     low = torch.zeros_like(high)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        counts = x.clone()
-        counts[:, rises] += poisson(library * middle[rises] * gamma[:, rises], uniform[:, rises])
-        falls = (~rises)[None, :] & (x > 0)
-        counts[falls] = _thinned(x[falls], middle.expand_as(x)[falls], uniform[falls])
-        too_much = mean_of(counts) > mean
+        too_much = drawn(middle).mean(dim=0) > mean
         high, low = torch.where(too_much, middle, high), torch.where(too_much, low, middle)
-    found = (low + high) / 2
-    return torch.where(rises, found, 0.0), torch.where(rises, 1.0, found)
+    return drawn((low + high) / 2)
 
 
 def _spread(x: Float[Tensor, "n_cells n_genes"], generator: Generator) -> Float[Tensor, "n_cells n_genes"]:

@@ -42,7 +42,10 @@ def ridge_weights(known: np.ndarray, wanted: np.ndarray, penalty: float) -> np.n
 
 
 def chosen_penalty(means: Means, shared: np.ndarray, condition: int) -> float:
-    """The penalty with the least squared error, predicting the change of each shared label from the others."""
+    """The penalty with the least squared error, predicting the change of each shared label from the others.
+
+    Of several the largest: with two shared labels, each is predicted from one, and every penalty has the same error.
+    """
     control, change = means.mean[shared, means.control], means.change(shared, condition)
     errors = np.zeros(len(PENALTIES))
     for left_out in range(len(shared)):
@@ -50,4 +53,4 @@ def chosen_penalty(means: Means, shared: np.ndarray, condition: int) -> float:
         for index, penalty in enumerate(PENALTIES):
             weights = ridge_weights(control[others], control[left_out], penalty)
             errors[index] += np.square(weights @ change[others] - change[left_out]).sum()
-    return PENALTIES[int(errors.argmin())]
+    return PENALTIES[int(np.flatnonzero(errors == errors.min())[-1])]

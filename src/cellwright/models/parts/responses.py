@@ -1,7 +1,8 @@
 """Responses: what training cells tell of a treatment, in the space where a shift is estimated.
 
     points (n_obs, n_points), label and condition of each -Sums-> mean, variance and weight of each label and condition
-    -> which labels have both sides (`shared`), and how much each changed (`change`)
+    -> which labels have both sides (`shared`), under which conditions there are enough (`learnable`), and how much each
+       label changed (`change`)
 
 The space is that of genes, of principal components, or of a network's latent.
 """
@@ -31,16 +32,23 @@ class Means:
 
     def shared(self, condition: int) -> np.ndarray:
         """The labels with cells on both sides, ascending. Raises `DataError` for fewer than two."""
-        found = np.flatnonzero((self.weight[:, self.control] > 0) & (self.weight[:, condition] > 0))
+        found = self.with_both(condition)
         if len(found) < LEAST_SHARED:
-            assert self.schema.condition is not None
-            assert self.schema.label is not None
-            names = ", ".join(self.schema.label.values[code] for code in found) or "none"
-            raise DataError(
-                f"a response must be learnt from {LEAST_SHARED} labels or more with cells of both "
-                f"{self.schema.control!r} and {self.schema.condition.values[condition]!r}; {names} "
-                f"{'is the only one' if len(found) else 'has'}. Hold out fewer labels, or choose another condition."
-            )
+            raise too_few_labels(self.schema, found.tolist(), condition)
+        return found
+
+    def with_both(self, condition: int) -> np.ndarray:
+        """The labels with cells on both sides, ascending, however few."""
+        return np.flatnonzero((self.weight[:, self.control] > 0) & (self.weight[:, condition] > 0))
+
+    def learnable(self) -> list[int]:
+        """The treated conditions that two labels or more have on both sides, ascending; nobody need ask for the others.
+
+        Raises `DataError` where there are treated cells, but no such condition.
+        """
+        found = [condition for condition in self.treated if len(self.with_both(condition)) >= LEAST_SHARED]
+        if self.treated and not found:
+            self.shared(self.treated[0])
         return found
 
     def change(self, labels: np.ndarray, condition: int) -> np.ndarray:
@@ -58,6 +66,18 @@ class Means:
         """The labels that have control cells, ascending: those whose response can be predicted."""
         found: list[int] = np.flatnonzero(self.weight[:, self.control] > 0).tolist()
         return found
+
+
+def too_few_labels(schema: Schema, found: list[int], condition: int) -> DataError:
+    """What is said of a condition that only the labels `found` (none, or one) have on both sides."""
+    assert schema.condition is not None
+    assert schema.label is not None
+    names = ", ".join(schema.label.values[code] for code in found) or "none"
+    return DataError(
+        f"a response must be learnt from {LEAST_SHARED} labels or more with cells of both "
+        f"{schema.control!r} and {schema.condition.values[condition]!r}; {names} "
+        f"{'is the only one' if found else 'has'}. Hold out fewer labels, or choose another condition."
+    )
 
 
 class Sums:
