@@ -42,6 +42,22 @@ def test_each_kind_of_flag_becomes_its_option():
     assert made(given) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('"T cell, CD4",NK', ("T cell, CD4", "NK")),
+        ('NK, "T cell, CD4"', ("NK", "T cell, CD4")),
+        ('CD4\\T,5" cells', ("CD4\\T", '5" cells')),
+        ("", ()),
+    ],
+    ids=["quoted", "after a blank", "other signs", "empty"],
+)
+def test_a_name_with_a_comma_stands_in_quotes(text, names):
+    assert made({"names": text}).names == names
+    flag = next(parameter for parameter in Flags(Example, group="Example").parameters() if parameter.name == "names")
+    assert """'"A, B",C'""" in get_args(flag.annotation)[1].help
+
+
 def test_what_is_chosen_by_name_takes_its_settings_with_it():
     flags = Flags(Example, group="Example").parameters()
     flag = next(parameter for parameter in flags if parameter.name == "likelihood")

@@ -38,6 +38,7 @@ class Story:
     reason: str = "it must have two types; it got one"
     n_seeds: int = 3
     quick: bool = False
+    is_screen: bool = False  # that runs have a targets.csv
     failed: str = ""  # a model without runs
 
 
@@ -100,16 +101,16 @@ def _rows(model: str, setting: str, effect: float, story: Story) -> list[dict]:
 
 
 def _networks(story: Story) -> pd.DataFrame:
-    n_pairs = story.n_seeds * len(story.types)
     rows = []
     for metric, base in (("mean_r2", 0.95), ("change_pearson", 0.75), ("e_distance", 1.0)):
         difference, low, high = story.difference if metric == "mean_r2" else getattr(story, metric)
         rows.append(
             {
                 "model": "scgen", "setting": "", "metric": metric, "baseline": "gene_shift", "baseline_setting": "",
-                "better": "lower" if metric in LOWER else "higher", "n_pairs": n_pairs, "network": base + difference,
-                "best_baseline": base, "difference": difference, "ci_low": low, "ci_high": high, "p_t": 0.01,
-                "p_wilcoxon": 0.02,
+                "better": "lower" if metric in LOWER else "higher", "n_types": len(story.types),
+                "n_seeds": story.n_seeds, "network": base + difference, "best_baseline": base,
+                "difference": difference, "ci_low": low, "ci_high": high, "p_t": 0.01, "p_wilcoxon": 0.02,
+                "p_t_holm": float("nan") if np.isnan(low) else 0.01 if low > 0 or high < 0 else 0.3,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -127,7 +128,9 @@ def _remedies(story: Story) -> pd.DataFrame:
     columns = ["group", "metric", "remedy", "where", "difference", "p_t_holm"]
     table = pd.DataFrame(told, columns=columns).assign(model="scgen", setting="", none=0.9)
     table["better"] = np.where(table["metric"].isin(LOWER), "lower", "higher")
-    table["n_pairs"] = np.where(table["group"] == "", story.n_seeds * len(story.types), story.n_seeds)
+    table["n_types"], table["n_seeds"] = np.where(table["group"] == "", len(story.types), 1), story.n_seeds
+    of_seeds = (table["group"] != "") | table["metric"].str.endswith("_spread")
+    table["over"] = np.where(of_seeds, "seeds", "types")
     table["with_remedy"] = table["none"] + table["difference"]
     table["ci_low"], table["ci_high"] = table["difference"] - 0.005, table["difference"] + 0.005
     for name in ("p_t", "p_wilcoxon", "p_wilcoxon_holm"):
@@ -154,6 +157,11 @@ def _write_run(folder: Path, model: str, group: str, index: int, story: Story) -
     x = rng.normal(size=60) + np.repeat([0.0, 6.0, 6 * share], 20)
     places = pd.DataFrame({"group": group, "kind": kinds, "x": x, "y": rng.normal(size=60)})
     run.write_table("places.csv", places.assign(share_x=0.4, share_y=0.1))
+    targets = pd.DataFrame({"group": group, "target": [f"g{k}" for k in range(25)], "n_cells": 30, "n_changed": 4})
+    pearson = np.linspace(0.9, 0.1, 25) if model != "no_change" else np.nan
+    targets = targets.assign(mean_mae=0.1, changed_genes_found=0.5, change_pearson=pearson, rank=2)
+    if story.is_screen:
+        run.write_table("targets.csv", targets)
     if model == "scgen":
         epochs = pd.DataFrame({"epoch": np.tile(np.arange(5), 2), "split": np.repeat(["train", "validation"], 5)})
         run.write_table("history.csv", epochs.assign(term="loss", value=np.tile([9.0, 5, 4, 3, 3.5], 2)))

@@ -31,8 +31,8 @@ def said(responses_builder, tmp_path):
 def test_a_network_whose_interval_lies_above_0_beats_the_best_baseline(said):
     first, *_ = said(difference=(0.01, 0.005, 0.015))[0]
     assert first == (
-        "A network beats the best baseline: scgen reaches a mean R2 of 0.960, gene_shift 0.950; over 6 pairs of type "
-        "and seed the difference is +0.010 (95 % interval +0.005 to +0.015)."
+        "A network beats the best baseline: scgen reaches a mean R2 of 0.960, gene_shift 0.950; over 2 types (mean of "
+        "3 seeds each) the difference is +0.010 (95 % interval +0.005 to +0.015)."
     )
 
 
@@ -59,7 +59,7 @@ def test_an_interval_that_includes_0_claims_neither_way(said, difference, start)
 def test_a_single_pair_has_no_interval_and_beats_nothing(said):
     first, *_ = said(difference=(0.01, NAN, NAN), n_seeds=1, types=("NK",))[0]
     assert first.startswith("No network is shown to beat")
-    assert first.endswith("over 1 pair of type and seed the difference is +0.010 (one pair, so no interval).")
+    assert first.endswith("over 1 type (mean of 1 seed each) the difference is +0.010 (one type, so no test).")
 
 
 def test_a_lower_e_distance_is_better_and_the_correlation_is_judged_by_its_own_interval(said):
@@ -70,12 +70,17 @@ def test_a_lower_e_distance_is_better_and_the_correlation_is_judged_by_its_own_i
 
 def test_the_best_of_several_networks_is_said_to_be_flattered():
     row = {
-        "setting": "", "metric": "mean_r2", "better": "higher", "baseline": "b", "baseline_setting": "", "n_pairs": 4,
-        "network": 0.9, "best_baseline": 0.8, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15,
+        "setting": "", "metric": "mean_r2", "better": "higher", "baseline": "b", "baseline_setting": "", "n_types": 4,
+        "n_seeds": 3, "p_t_holm": 0.01, "network": 0.9, "best_baseline": 0.8, "difference": 0.1,
+        "ci_low": 0.05, "ci_high": 0.15,
     }  # fmt: skip
     told = against_baselines(pd.DataFrame([{**row, "model": "x"}, {**row, "model": "y", "difference": 0.05}]), {})
     assert told[0].startswith("A network beats the best baseline: x reaches")
     assert told[1].startswith("The network is the best of 2 networks")
+    wide = {**row, "model": "x", "ci_low": -0.1, "ci_high": 0.3, "p_t_holm": 0.3}
+    told = against_baselines(pd.DataFrame([wide, {**row, "model": "y", "difference": 0.05}]), {})
+    assert told[0].startswith("A network beats the best baseline, but not the best network by mean: x reaches")
+    assert told[0].endswith("an interval that includes 0. Better beyond chance: y.")
 
 
 def test_without_tests_nothing_is_said(said):
@@ -87,7 +92,7 @@ def test_remedies_that_help_and_harm_on_average_are_named_with_their_differences
     effects = {UNDER: (0.02, 0.01), OVER: (-0.03, 0.02), ("over", "both"): (0.01, 0.5)}
     average = said(effects=effects)[1][0]
     assert average == (
-        "On average, over 6 pairs of type and seed, under in training (+0.020) raised R2 of means; over in shift "
+        "On average, over 2 types (mean of 3 seeds each), under in training (+0.020) raised R2 of means; over in shift "
         "(−0.030) lowered R2 of means; the other remedy cannot be told from none."
     )
 
@@ -113,12 +118,15 @@ def test_a_lower_e_distance_with_a_remedy_is_an_improvement(said, responses_buil
 def test_which_remedy_helps_which_type_is_told_by_type(said):
     by_type = {("CD4T", *UNDER): (0.03, 0.01), ("NK", *UNDER): (-0.04, 0.01)}
     told = said(effects={UNDER: (0.0, 1.0)}, by_type=by_type)[1]
-    assert "By type: CD4T is helped by under in training (+0.030); NK is harmed by under in training (−0.040)." in told
+    assert (
+        "By type, beyond the noise of split and training over 3 seeds: CD4T is helped by under in training (+0.030); "
+        "NK is harmed by under in training (−0.040)."
+    ) in told
 
 
 def test_with_one_seed_nothing_is_said_of_single_types(said):
     told = said(effects={UNDER: (0.02, 0.01)}, n_seeds=1)[1]
-    assert "With one seed a type has one pair, so which remedy helps which type is open." in told
+    assert "With one seed a type has one pair of runs, so which remedy helps which type is open." in told
 
 
 @pytest.mark.parametrize(
@@ -158,18 +166,18 @@ def test_remedies_in_one_place_alone_do_not_tell_where_balancing_was_needed(said
 
 
 @pytest.mark.parametrize(
-    ("better", "low", "high", "expected"),
+    ("better", "difference", "p", "expected"),
     [
-        ("higher", 0.1, 0.2, "better"),
-        ("higher", -0.2, -0.1, "worse"),
-        ("lower", 0.1, 0.2, "worse"),
-        ("lower", -0.2, -0.1, "better"),
-        ("lower", -0.1, 0.1, "open"),
-        ("higher", NAN, NAN, "open"),
+        ("higher", 0.1, 0.01, "better"),
+        ("higher", -0.1, 0.01, "worse"),
+        ("lower", 0.1, 0.01, "worse"),
+        ("lower", -0.1, 0.01, "better"),
+        ("lower", -0.1, 0.06, "open"),
+        ("higher", 0.1, NAN, "open"),
     ],
 )
-def test_an_outcome_follows_the_direction_of_its_metric(better, low, high, expected):
-    assert outcome(pd.Series({"better": better, "ci_low": low, "ci_high": high})) == expected
+def test_an_outcome_follows_the_direction_of_its_metric(better, difference, p, expected):
+    assert outcome(pd.Series({"better": better, "difference": difference, "p_t_holm": p})) == expected
 
 
 def test_an_effect_without_a_p_value_is_open():
@@ -204,5 +212,8 @@ def test_a_screen_is_judged_by_its_own_score(responses_builder):
         "A network beats the best baseline: scgen reaches a screen score of 0.960"
     )
     told = about_remedies(remedies, {})
-    assert told[0].endswith("under in training (+0.020) raised screen score.")
-    assert "widened the spread" in told[-1]
+    assert told[0] == (
+        "On average, over 2 labels (mean of 3 seeds each), under in training (+0.020) raised screen score."
+    )
+    assert "widened the spread between the best and the worst label" in told[-1]
+    assert not any("type" in sentence for sentence in told)

@@ -95,8 +95,8 @@ def test_titles_lose_their_capital_within_a_sentence(title, shown):
         ("e_distance_top100", "E-distance, top 100 genes"),
         ("e_distance_placed", "E-distance, placed"),
         ("e_distance_top50_placed", "E-distance, top 50 genes, placed"),
-        ("e_distance_worst", "E-distance, worst type"),
-        ("e_distance_spread", "E-distance, best minus worst type"),
+        ("e_distance_worst", "E-distance, worst label"),
+        ("e_distance_spread", "E-distance, best minus worst label"),
         ("something_else", "something else"),
     ],
 )

@@ -2,8 +2,10 @@
 
 import pytest
 
+from cellwright.core.schema import Categories, Schema
+from cellwright.core.support import Support
 from cellwright.errors import OptionError
-from cellwright.models import MODELS
+from cellwright.models import MODELS, build_with
 from cellwright.study.arm import Arm, with_baselines
 
 
@@ -87,3 +89,18 @@ def test_baselines_take_no_logarithm_of_values_that_have_none_and_what_was_asked
         "pca": {},
         "lstm": {},
     }
+
+
+def test_baselines_of_real_values_decode_what_has_no_least_value():
+    arms = with_baselines([Arm("scgen")], real_valued=True, abilities={"perturbs"})
+    changes = {arm.model: arm.changes for arm in arms}
+    assert changes["pca_shift"] == {"transform": "none", "decoding": "published"}
+    assert changes["gene_shift"] == {"transform": "none"}
+    schema = Schema(
+        features={"X": ("g",)},
+        label=Categories(key="label", values=("a", "b")),
+        condition=Categories(key="condition", values=("control", "treated")),
+        control="control",
+    )
+    for arm in arms[:-1]:
+        assert build_with(arm.model, schema, arm.options()).support <= Support.real, arm.model

@@ -1,5 +1,6 @@
 """A perturbation study: predictions that know nothing of what is held out, tables, and a folder that continues."""
 
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from cellwright.models import MODELS
 from cellwright.models.no_change import NoChange
 from cellwright.report.page import report
 from cellwright.run import Run
-from cellwright.study import perturb_plan, perturb_runs
+from cellwright.study import perturb, perturb_plan, perturb_runs
 from cellwright.study.arm import with_baselines
 from cellwright.study.perturb import perturb_study
-from cellwright.study.perturb_plan import PerturbOptions
+from cellwright.study.perturb_plan import PerturbOptions, Variant
 from cellwright.study.response import REMEDY_COLUMNS
 from cellwright.study.statistics import LEADERBOARD_COLUMNS
 from cellwright.tasks.perturb import GENE_COLUMNS
+from cellwright.tasks.score_response import PLACED
 from cellwright.train.options import FitOptions
 
 KEYS = OpenOptions(label_key="label", condition_key="condition", control="control")
@@ -223,6 +225,51 @@ def test_a_single_prediction_lies_at_the_top_and_is_of_the_model_asked_for_first
     assert not (tmp_path / "study" / "runs" / "cells.h5ad").exists()
 
 
+def test_the_prediction_at_the_top_is_of_the_first_seed_whichever_comes_first(cells, tmp_path, monkeypatch):
+    once = perturb.run_groups
+    monkeypatch.setattr(
+        perturb, "run_groups", lambda study, source, groups, tell: once(study, source, groups[::-1], tell)
+    )
+    options = ONE.model_copy(update={"models": (f" {SCGEN}",), "seeds": 2})
+    perturb_study(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=SHORT, name="cells")
+    of_seed = {run.record.seed: run for run in runs_of(tmp_path / "study") if run.record.model == "scgen"}
+    at_top = (tmp_path / "study" / "cells.h5ad").read_bytes()
+    assert [at_top == (of_seed[seed].path / "cells.h5ad").read_bytes() for seed in (0, 1)] == [True, False]
+
+
+def test_where_the_first_model_fails_nothing_else_passes_for_its_prediction(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr(Variant, "options", failing_without_remedy(Variant.options))
+    options = ONE.model_copy(update={"balance": ("none", "over"), "where": ("shift",)})
+    with pytest.warns(UserWarning, match="scgen failed with the first seed"):
+        found = perturb_study(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=SHORT, name="cells")
+    assert found.leaderboard.query("model == 'scgen'")["status"].tolist().count("failed") == 1
+    assert not (tmp_path / "study" / "cells.h5ad").exists()
+
+
+def failing_without_remedy(options):
+    """scGen diverges without a remedy; with one it is as asked."""
+
+    def made(variant):
+        found = options(variant)
+        fails = variant.model == "scgen" and not variant.where
+        return found.model_copy(update={"learning_rate": 1e30}) if fails else found
+
+    return made
+
+
+def test_what_an_earlier_version_placed_below_a_false_ceiling_is_dropped(study, cells, tmp_path):
+    folder = Path(shutil.copytree(study[0], tmp_path / "study"))
+    for run in runs_of(folder):
+        for name in ("scores.csv", "ceiling.csv"):
+            table = run.table(name)
+            more = [table.iloc[:1].assign(metric=f"{m}_placed") for m in ("variance_error", "mmd", "mean_r2_top100")]
+            pd.concat([table, *more]).to_csv(run.path / name, index=False)
+    found = perturb_study(cells, EACH, out=folder, keys=KEYS, fit_options=SHORT, name="cells")
+    pd.testing.assert_frame_equal(found.leaderboard, study[1].leaderboard)
+    placed = {metric for metric in found.leaderboard["metric"] if metric.endswith("_placed")}
+    assert placed == {f"{metric}_placed" for metric in PLACED}
+
+
 def test_a_type_that_was_never_treated_is_predicted_without_scores(cells, tmp_path):
     never = cells[~of_type(cells, "type_1", "treated")].copy()
     found = perturb_study(never, ONE, out=tmp_path / "study", keys=KEYS, fit_options=SHORT, name="cells")
@@ -239,7 +286,8 @@ def test_a_type_that_was_never_treated_is_predicted_without_scores(cells, tmp_pa
 def test_a_model_that_fails_is_a_row_that_says_why(cells, tmp_path, monkeypatch):
     monkeypatch.setattr(NoChange, "perturb", lambda *_: 1 / 0)
     options = ONE.model_copy(update={"models": ("scgen:learning_rate=1e30",)})
-    found = perturb_study(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=SHORT, name="cells")
+    with pytest.warns(UserWarning, match="scgen failed with the first seed"):
+        found = perturb_study(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=SHORT, name="cells")
     failed = found.leaderboard[found.leaderboard["status"] == "failed"].set_index("model")["reason"]
     assert failed["no_change"] == "ZeroDivisionError: division by zero"
     assert "must be finite" in failed["scgen"]
@@ -301,12 +349,24 @@ def test_the_plan_is_written_and_may_grow_but_not_change(cells, tmp_path):
         (ONE.model_copy(update={"hold_out": ("type_1", "type_2", "type_3")}), KEYS, DataError, "there is only type_4"),
         (ONE.model_copy(update={"min_cells": 1000}), KEYS, DataError, r"there is none \(left out as too small: type_2"),
         (ONE.model_copy(update={"treated": "control"}), KEYS, OptionError, "both are 'control'"),
+        (ONE.model_copy(update={"balance": ("none", "over:by=batch")}), KEYS, OptionError, "Give batch_key"),
         (ONE, OpenOptions(label_key="label", condition_key="condition"), OptionError, "Give control"),
         (ONE, OpenOptions(condition_key="condition", control="control"), OptionError, "Give label_key"),
         (ONE, OpenOptions(label_key="label", control="control"), OptionError, "Give condition_key"),
         (ONE, KEYS.model_copy(update={"control": "controls"}), DataError, "Did you mean 'control'"),
     ],
-    ids=["label", "twice", "one shared", "too small", "treated", "no control", "no labels", "no conditions", "control"],
+    ids=[
+        "label",
+        "twice",
+        "one shared",
+        "too small",
+        "treated",
+        "no batches",
+        "no control",
+        "no labels",
+        "no conditions",
+        "control",
+    ],
 )
 def test_what_concerns_all_models_is_refused_before_anything_is_written(
     cells, tmp_path, options, keys, error, sentence

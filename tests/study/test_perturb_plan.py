@@ -67,6 +67,10 @@ def test_none_is_always_run_and_once():
     assert plan(balance=("over", "none", "over")).balance == ("none", "over")
 
 
+def test_a_remedy_in_another_spelling_is_the_same_remedy():
+    assert plan(balance=("over", "over:by=label", "over:by=condition")).balance == ("none", "over", "over:by=condition")
+
+
 def test_a_baseline_that_is_asked_for_by_name_is_not_added_again():
     models = [variant.model for variant in variants_of(plan(models=("gene_shift", "scgen")), FitOptions())]
     assert sorted(models) == sorted([*BASELINES, "scgen"])

@@ -73,32 +73,92 @@ def test_a_seed_in_which_a_type_has_no_score_is_in_no_mean_over_types():
     assert board.loc[("mean_r2", "C"), "n_seeds"] == 1
 
 
-def test_a_paired_test_is_that_of_scipy():
+def by_type_and_seed(values):
+    """A series of `values (n_types, n_seeds)`."""
+    frame = pd.DataFrame(values).stack(future_stack=True)
+    return frame.rename_axis(["group", "seed"])
+
+
+def test_a_paired_test_is_that_of_scipy_over_the_means_of_types():
     rng = np.random.default_rng(0)
-    ours, theirs = (pd.Series(rng.random(12), index=range(12)) for _ in range(2))
-    test = paired(ours, theirs)
-    reference = stats.ttest_rel(ours, theirs)
+    ours, theirs = rng.random((12, 3)), rng.random((12, 3))
+    test = paired(by_type_and_seed(ours), by_type_and_seed(theirs))
+    means = ours.mean(axis=1), theirs.mean(axis=1)
+    reference = stats.ttest_rel(*means)
     assert test["p_t"] == pytest.approx(reference.pvalue)
     assert (test["ci_low"], test["ci_high"]) == pytest.approx(tuple(reference.confidence_interval(0.95)))
-    assert test["p_wilcoxon"] == pytest.approx(stats.wilcoxon(ours, theirs).pvalue)
-    assert (test["n_pairs"], test["none"], test["with_remedy"]) == (12, theirs.mean(), ours.mean())
+    assert test["p_wilcoxon"] == pytest.approx(stats.wilcoxon(*means).pvalue)
+    assert (test["n_types"], test["n_seeds"]) == (12, 3)
+    assert (test["none"], test["with_remedy"]) == pytest.approx((theirs.mean(), ours.mean()))
+
+
+def test_within_a_type_it_is_that_of_scipy_over_its_seeds():
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.random((1, 8)), rng.random((1, 8))
+    test = paired(by_type_and_seed(ours), by_type_and_seed(theirs), "seeds")
+    assert test["p_t"] == pytest.approx(stats.ttest_rel(ours[0], theirs[0]).pvalue)
+    assert (test["n_types"], test["n_seeds"]) == (1, 8)
 
 
 def test_pairs_are_found_by_their_index_and_half_a_pair_is_none():
-    ours, theirs = pd.Series([1.0, 2.0, 5.0], index=list("abx")), pd.Series([1.0, 1.5, 9.0], index=list("bay"))
-    test = paired(ours, theirs)
-    assert (test["n_pairs"], test["difference"]) == (2, pytest.approx(0.25))
+    index = [pd.MultiIndex.from_tuples(pairs) for pairs in ([("a", 0), ("b", 0), ("x", 0)], [("b", 0), ("a", 0)])]
+    test = paired(pd.Series([1.0, 2.0, 5.0], index=index[0]), pd.Series([1.5, 1.0], index=index[1]))
+    assert (test["n_types"], test["difference"]) == (2, pytest.approx(0.25))
 
 
 @pytest.mark.parametrize(
     ("values", "p_t", "p_wilcoxon"),
-    [([0.0, 0.0, 0.0], 1.0, 1.0), ([0.5, 0.5], 0.0, 0.5), ([0.3], np.nan, np.nan), ([], np.nan, np.nan)],
-    ids=["no difference", "equal differences", "one pair", "no pair"],
+    [
+        ([0.0] * 6, 1.0, 1.0),
+        ([0.5] * 6, 0.0, 2 * 0.5**6),
+        ([0.5] * 5, 0.0, np.nan),
+        ([0.3], np.nan, np.nan),
+        ([], np.nan, np.nan),
+    ],
+    ids=["no difference", "equal differences", "too few for ranks", "one type", "no pair"],
 )
 def test_a_paired_test_without_variation_or_pairs_says_what_can_be_said(values, p_t, p_wilcoxon):
-    ours = pd.Series(values, dtype=float)
+    index = pd.MultiIndex.from_tuples([(k, 0) for k in range(len(values))], names=["group", "seed"])
+    ours = pd.Series(values, dtype=float, index=index)
     test = paired(ours, ours * 0)
     assert (test["p_t"], test["p_wilcoxon"]) == pytest.approx((p_t, p_wilcoxon), nan_ok=True)
+
+
+def planted(rng, n, mean=0.0):
+    """A remedy's differences from none in `n` studies, `(n, n_types, n_seeds)`: types differ more than seeds do."""
+    return mean + rng.normal(0, 0.01, (n, 4, 1)) + rng.normal(0, 0.002, (n, 4, 3))
+
+
+def remedies_with(differences):
+    """`remedies.csv` over all types, a remedy for each of the differences; none is everywhere the same."""
+    index = pd.MultiIndex.from_product(
+        [range(len(differences)), list("ABCD"), range(3)], names=["remedy", "group", "seed"]
+    )
+    rows = pd.DataFrame({"value": 0.8 + differences.ravel()}, index=index).reset_index()
+    none = rows[rows["remedy"] == 0].assign(value=0.8, remedy="none", where="")
+    arm = {"data": "d", "model": "net", "setting": "", "is_baseline": False, "of": "", "task": "perturb"}
+    arm |= {"metric": "mean_r2", "better": "higher", "held_out": True, "seconds": 1.0, "peak_bytes": 1}
+    scores = pd.concat([none, rows.assign(where="training")]).assign(**arm)
+    table = remedies_of(scores.assign(setting=scores["remedy"].astype(str)), "ABCD")
+    return table[(table["metric"] == "mean_r2") & (table["group"] == "")]
+
+
+def test_of_planted_studies_without_a_difference_five_in_a_hundred_find_one():
+    """As pairs of type and seed it were a third of them."""
+    n = 400
+    table = remedies_with(planted(np.random.default_rng(0), n))
+    found = int((table["p_t"] < 0.05).sum())
+    outside = int(((table["ci_low"] > 0) | (table["ci_high"] < 0)).sum())
+    assert len(table) == n
+    assert found == outside
+    low, high = stats.binom.interval(0.999, n, 0.05)
+    assert low <= found <= high
+
+
+def test_a_planted_difference_is_found():
+    table = remedies_with(planted(np.random.default_rng(1), 20, mean=0.06))
+    assert (table["p_t"] < 0.05).all()
+    assert table["difference"].mean() == pytest.approx(0.06, abs=4 * 0.01 / np.sqrt(80))
 
 
 def test_holm_in_closed_form():
@@ -131,10 +191,10 @@ def test_each_remedy_is_tested_against_none_per_type_over_all_pairs_and_for_the_
     table = remedies_of(scores, TYPES)
     assert table.columns.tolist() == REMEDY_COLUMNS
     over = table[table["remedy"] == "over"].set_index(["metric", "group"])
-    assert over.loc[("mean_r2", ""), "n_pairs"] == 9
+    assert over.loc[("mean_r2", ""), ["over", "n_types", "n_seeds"]].tolist() == ["types", 3, 3]
     assert over.loc[("mean_r2", ""), "difference"] == pytest.approx(0.05)
-    assert over.loc[("mean_r2", "A"), "n_pairs"] == 3
-    assert over.loc[("mean_r2_spread", ""), "n_pairs"] == 3
+    assert over.loc[("mean_r2", "A"), ["over", "n_types", "n_seeds"]].tolist() == ["seeds", 1, 3]
+    assert over.loc[("mean_r2_spread", ""), ["over", "n_types", "n_seeds"]].tolist() == ["seeds", 3, 3]
     assert over.loc[("mean_r2_spread", ""), "difference"] == pytest.approx(-np.ptp(none, axis=1).mean() / 2)
     of_all = table[(table["metric"] == "mean_r2") & (table["group"] == "")]
     assert of_all["p_t_holm"].tolist() == pytest.approx(holm(of_all["p_t"].tolist()))
@@ -144,8 +204,12 @@ def test_each_remedy_is_tested_against_none_per_type_over_all_pairs_and_for_the_
 def test_the_verdict_names_the_winner_and_the_remedy_that_helped(with_remedies):
     _, scores = with_remedies
     first, second = verdict(scores, remedies_of(scores, TYPES), TYPES)
-    assert first.startswith("net (balance=over in training) (the best of 3) beats the best baseline, base: mean R2 0.")
-    assert "over 9 pairs of type and seed" in first
+    assert first.startswith(
+        "net (balance=over in training) (picked as the best of 3 by these very scores) beats the best baseline by "
+        "mean, base: mean R2 0."
+    )
+    assert "over 3 types (mean of 3 seeds each)" in first
+    assert "against none over 3 types (mean of 3 seeds each): " in second
     assert "over in training (+0.0500" in second
     assert "helped." in second
     assert "under" not in second
@@ -155,7 +219,7 @@ def test_the_verdict_says_that_no_network_and_no_remedy_is_better(with_remedies)
     _, scores = with_remedies
     poor = scores[(scores["remedy"] != "over")]
     first, second = verdict(poor, remedies_of(poor, TYPES), TYPES)
-    assert first.startswith("No network beats the best baseline: net")
+    assert first.startswith("No network beats the best baseline by mean: net")
     assert second.startswith("No remedy for unequal cell-type numbers changed mean R2 beyond chance")
 
 
@@ -173,9 +237,35 @@ def test_the_ceiling_is_no_baseline_to_beat_and_nothing_scored_is_no_verdict():
             scores_of("half_split", NET + 0.04, is_baseline=True),
         ]
     )
-    assert verdict(scores, remedies_of(scores, TYPES), TYPES)[0].startswith("net beats the best baseline, base")
+    assert verdict(scores, remedies_of(scores, TYPES), TYPES)[0].startswith("net beats the best baseline by mean, base")
     assert verdict(pd.DataFrame(), remedies_of(pd.DataFrame(), []), []) == []
     assert board_of(pd.DataFrame(), []).empty
+
+
+def test_a_network_that_is_surely_better_is_named_beside_the_best_by_mean_that_is_not():
+    steps = {"wild": [0.3, -0.1, 0.0], "steady": [0.05, 0.0501, 0.0499], "base": [0.0] * 3}
+    scores = pd.concat([scores_of(m, NET + np.array(by), is_baseline=m == "base") for m, by in steps.items()])
+    table = networks_of(scores, TYPES)
+    assert table["p_t_holm"].tolist() == pytest.approx(holm(table["p_t"].tolist()))
+    (sentence,) = verdict(scores, remedies_of(scores, TYPES), TYPES)
+    assert sentence.startswith("wild (picked as the best of 2 by these very scores) is not surely better than the best")
+    assert "; steady (difference +0.0500" in sentence
+
+
+def test_many_networks_are_not_better_because_one_of_them_would_be_alone():
+    step = np.array([0.03, 0.05, 0.055])
+    one = [scores_of("net", NET + step), scores_of("base", NET, is_baseline=True)]
+    rest = [scores_of(f"other_{k}", NET + 0.1 * k * np.array([0.1, -0.1, 0.0])) for k in range(4)]
+    alone, among = (networks_of(pd.concat(parts), TYPES).iloc[0] for parts in (one, one + rest))
+    assert alone["p_t_holm"] == alone["p_t"] == among["p_t"]
+    assert among["p_t_holm"] == pytest.approx(min(1, 5 * among["p_t"]))
+
+
+def test_of_one_type_there_is_no_test_and_it_is_said():
+    scores = pd.concat([scores_of("net", NET[:, :1] + 0.1), scores_of("base", NET[:, :1], is_baseline=True)])
+    (sentence,) = verdict(scores, remedies_of(scores, ["A"]), ["A"])
+    assert sentence.startswith("No network is surely better")
+    assert sentence.endswith("difference +0.1000 of one type (mean of 2 seeds), so there is no test.")
 
 
 def test_every_network_is_held_against_the_best_baseline_of_each_metric():
@@ -195,7 +285,7 @@ def test_every_network_is_held_against_the_best_baseline_of_each_metric():
         [metric, model, "good"] for metric in by_metric for model in ("net", "other")
     ]
     assert table["difference"].tolist() == pytest.approx([0.1, -0.1, -0.1, 0.1])
-    assert table["n_pairs"].tolist() == [6] * 4
+    assert table[["n_types", "n_seeds"]].to_numpy().tolist() == [[3, 2]] * 4
     first = table.iloc[0]
     assert (first["network"], first["best_baseline"]) == pytest.approx(((NET + 0.2).mean(), (NET + 0.1).mean()))
 

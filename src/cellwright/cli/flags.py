@@ -5,6 +5,7 @@
 The bounds are checked by the options class, once, with its own sentence.
 """
 
+import csv
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -123,11 +124,12 @@ def _names(field: FieldInfo) -> list[str]:
 def _how_to_write(field: FieldInfo) -> str:
     if names := _names(field):
         return f": {', '.join(names)}; with settings NAME:option=value:..."
-    return ", separated by commas" if _is_list(field) else ""
+    return """, separated by commas (a name with a comma in quotes: '"A, B",C')""" if _is_list(field) else ""
 
 
 def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    parts = next(csv.reader([text], skipinitialspace=True), [])
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def shown_default(default: Any) -> Any:

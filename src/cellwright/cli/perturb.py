@@ -84,7 +84,7 @@ def run(
         show(f"a quick look: {training_of(options, training).max_epochs} epochs at most, {options.n_seeds} seed(s)")
     if options.hold_out and (out / "cells.h5ad").exists():
         show(f"predicted cells: {out / 'cells.h5ad'}")
-    show(f"per cell type, genes and more: {page}")
+    show(f"{'per label, targets' if options.is_screen else 'per cell type, genes'} and more: {page}")
     if not (found.leaderboard["status"] == "done").any():
         raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
 

@@ -27,17 +27,25 @@ FLOOR, CEILING = "no_change", "half_split"
 # of many models the best are drawn, and what they are held against
 MOST_MODELS = 12
 NETWORK_TEXT = ["model", "setting", "metric", "better", "baseline", "baseline_setting"]
-NETWORK_NUMBERS = ["n_pairs", "network", "best_baseline", "difference", "ci_low", "ci_high", "p_t", "p_wilcoxon"]
-REMEDY_TEXT = ["model", "setting", "remedy", "where", "metric", "better", "group"]
+NETWORK_NUMBERS = [
+    "n_types", "n_seeds", "network", "best_baseline", "difference", "ci_low", "ci_high", "p_t", "p_wilcoxon",
+    "p_t_holm",
+]  # fmt: skip
+REMEDY_TEXT = ["model", "setting", "remedy", "where", "metric", "better", "group", "over"]
 REMEDY_NUMBERS = [
-    "n_pairs", "none", "with_remedy", "difference", "ci_low", "ci_high", "p_t", "p_wilcoxon", "p_t_holm",
-    "p_wilcoxon_holm",
+    "n_types", "n_seeds", "none", "with_remedy", "difference", "ci_low", "ci_high", "p_t", "p_wilcoxon",
+    "p_t_holm", "p_wilcoxon_holm",
 ]  # fmt: skip
 
 
 def is_of_responses(contents: Contents) -> bool:
     """Whether the folder is that of a perturbation study, or a run of one."""
     return TASK in contents.plan or bool((contents.leaderboard["task"] == TASK).any())
+
+
+def held_out_kind(contents: Contents) -> str:
+    """What sentences call what is held out: a type; of a screen a label, which may be a replicate."""
+    return "label" if (contents.leaderboard["metric"] == "screen_score").any() else "type"
 
 
 def standing_of(contents: Contents) -> Standing | None:
@@ -117,12 +125,12 @@ def shown_runs(contents: Contents, titles: Iterable[str]) -> dict[str, list[Stor
 
 
 def networks_of(contents: Contents) -> pd.DataFrame:
-    """`networks.csv`: every network against the best baseline, paired over types and seeds."""
+    """`networks.csv`: every network against the best baseline, tested over types."""
     return contents.table("networks.csv", NETWORK_TEXT, NETWORK_NUMBERS)
 
 
 def remedies_of(contents: Contents) -> pd.DataFrame:
-    """`remedies.csv`: every remedy against none, paired over types and seeds."""
+    """`remedies.csv`: every remedy against none, tested over types; of one type over seeds."""
     return contents.table("remedies.csv", REMEDY_TEXT, REMEDY_NUMBERS)
 
 

@@ -4,8 +4,10 @@
     -> leaderboard.csv, remedies.csv, networks.csv; for a single prediction the cells themselves, cells.h5ad
 
 Nothing of the treated cells of a held-out type is used before the scores: not in training, in the choice of genes, in
-balancing nor in the shift. Its control cells are training cells. Runs that are finished are found again, so a study
-that was killed continues; a model that fails is a row that says why.
+balancing nor in the shift. Its control cells are training cells; so are, where one of several treatments is predicted,
+its cells under the others (as what they are; a run notes which). Its cells of which the condition is not known are left
+out. Runs that are finished are found again, so a study that was killed continues; a model that fails is a row that says
+why.
 """
 
 import shutil
@@ -24,6 +26,7 @@ from cellwright.data.preprocess import PreprocessOptions
 from cellwright.data.source import StoredSource
 from cellwright.errors import OptionError
 from cellwright.run import replacing
+from cellwright.study.arm import Arm
 from cellwright.study.folder import Outcome, data_name, scores_of, with_unscored, write_board, write_plan
 from cellwright.study.perturb_cells import (
     LEAST_SHARED,
@@ -36,12 +39,22 @@ from cellwright.study.perturb_cells import (
     usual_preprocessing,
     within,
 )
-from cellwright.study.perturb_plan import NONE, Group, PerturbOptions, Variant, groups_of, training_of, variants_of
+from cellwright.study.perturb_plan import (
+    NONE,
+    SHIFT_BALANCE,
+    Group,
+    PerturbOptions,
+    Variant,
+    groups_of,
+    training_of,
+    variants_of,
+)
 from cellwright.study.perturb_runs import PerturbStudy, run_groups, run_groups_alone
 from cellwright.study.processes import in_processes
 from cellwright.study.response import CEILING, board_of, networks_of, remedies_of, verdict
 from cellwright.study.screen import with_screen_scores
 from cellwright.tasks.perturb import treated_condition
+from cellwright.tasks.score_response import PLACED
 from cellwright.tasks.score_screen import LEAST_CELLS
 from cellwright.train.options import FitOptions
 
@@ -78,9 +91,9 @@ def perturb_study(
 
     Without treated cells of a held-out label there is nothing to score: models are fitted and predictions written.
 
-    In memory are, beside the data, the dense cells of the label that is scored, real (both sides) and predicted: each
-    n_cells x n_vars x 4 bytes, 280 MB for 10,000 cells and 7,000 genes, and several copies while they are scored; those
-    of every held-out label of a group, in each of `options.workers` processes.
+    In memory are, beside the data, the dense cells of all held-out labels of a group, real (both sides) and predicted:
+    each n_cells x n_vars x 4 bytes, 280 MB for 10,000 cells and 7,000 genes, and about 14 times that while one label is
+    scored (see `tasks.perturb.real_cells`); in each of `options.workers` processes.
 
     Raises what concerns all runs alike (data, keys, labels, too few labels to learn from) before anything is written;
     what concerns one model is a row with the status `failed` and the reason.
@@ -100,24 +113,38 @@ def perturb_study(
     _tell_left_out(source, groups, cells)
     variants = variants_of(options, fit_options, real_valued=not within(source, Support.non_negative))
     training = training_of(options, fit_options)
+    _refuse_missing_batches(source, variants, training)
     study = PerturbStudy(Path(out), name or data_name(data), data, cells, training, tuple(variants), command)
     _write_plan(study, options)
+    outcomes = _run_all(study, source, groups, options.workers, watch)
+    found = _write_tables(study, source, groups, outcomes)
+    if options.hold_out:
+        _copy_cells(study, options, outcomes)
+    return found
+
+
+def _run_all(
+    study: PerturbStudy,
+    source: StoredSource,
+    groups: Sequence[Group],
+    n_workers: int,
+    watch: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Every group, and tables as they go on; outcomes as they come, which with several workers is in any order."""
     outcomes: list[Outcome] = []
 
     def note(outcome: Outcome) -> None:
         outcomes.append(outcome)
-        if len(outcomes) % len(variants) == 0:  # not after each: of hundreds of runs the tables take a second
+        if len(outcomes) % len(study.variants) == 0:  # not after each: of hundreds of runs the tables take a second
             _write_tables(study, source, groups, outcomes)
         watch(outcome)
 
-    if options.workers > 1 and len(groups) > 1:
-        parts = [groups[first :: options.workers] for first in range(min(options.workers, len(groups)))]
+    if n_workers > 1 and len(groups) > 1:
+        parts = [list(groups[first::n_workers]) for first in range(min(n_workers, len(groups)))]
         in_processes(run_groups_alone, study, parts, note)
     else:
-        run_groups(study, source, groups, note)
-    if options.hold_out:
-        _copy_cells(study, options, outcomes)
-    return _write_tables(study, source, groups, outcomes)
+        run_groups(study, source, list(groups), note)
+    return outcomes
 
 
 def _tell_left_out(source: StoredSource, groups: Sequence[Group], cells: CellOptions) -> None:
@@ -171,7 +198,16 @@ def _write_tables(
 def _scores(study: PerturbStudy, outcome: Outcome) -> pd.DataFrame:
     variant = outcome.arm
     assert isinstance(variant, Variant)
-    return scores_of(study.name, outcome).assign(of=variant.base, remedy=variant.remedy, where=variant.where)
+    scores = _soundly_placed(scores_of(study.name, outcome))
+    return scores.assign(of=variant.base, remedy=variant.remedy, where=variant.where)
+
+
+def _soundly_placed(scores: pd.DataFrame) -> pd.DataFrame:
+    """Without what runs of an earlier version placed below a ceiling that is none (see `score_response.PLACED`)."""
+    if not len(scores):
+        return scores
+    names = scores["metric"].astype(str)
+    return scores[~names.str.endswith("_placed") | names.str.removesuffix("_placed").isin(PLACED)]
 
 
 def _ceilings(study: PerturbStudy, outcomes: Sequence[Outcome]) -> list[pd.DataFrame]:
@@ -182,7 +218,7 @@ def _ceilings(study: PerturbStudy, outcomes: Sequence[Outcome]) -> list[pd.DataF
             of_group[outcome.seed, outcome.held_out] = outcome.run.table("ceiling.csv")
     arm: dict[str, Any] = {"data": study.name, "model": CEILING, "setting": "", "is_baseline": True}
     arm |= {"of": "", "remedy": NONE, "where": "", "seconds": 0.0, "peak_bytes": 0}
-    return [table.assign(**arm) for table in of_group.values() if len(table)]
+    return [_soundly_placed(table).assign(**arm) for table in of_group.values() if len(table)]
 
 
 def _write_plan(study: PerturbStudy, options: PerturbOptions) -> None:
@@ -198,12 +234,24 @@ def _write_plan(study: PerturbStudy, options: PerturbOptions) -> None:
 
 
 def _copy_cells(study: PerturbStudy, options: PerturbOptions, outcomes: Sequence[Outcome]) -> None:
-    """The prediction of the model that was asked for first, where a user looks for it."""
-    first = options.models[0].split(":")[0]
-    made = [o for o in outcomes if o.arm.model == first and not o.reason]
-    if made:
-        with replacing(study.folder / "cells.h5ad") as path:
-            shutil.copyfile(made[0].run.path / "cells.h5ad", path)
+    """The prediction of the model that was asked for first, without a remedy, by the first seed, where a user looks.
+
+    Where this run failed there is no such file: that of another seed or remedy would pass for it.
+    """
+    asked = Arm.parse(options.models[0])
+    first = next(variant for variant in study.variants if variant.arm == asked)  # the first is that without a remedy
+    made = [outcome for outcome in outcomes if outcome.arm == first and outcome.seed == 0 and not outcome.reason]
+    target = study.folder / "cells.h5ad"
+    if not made:
+        target.unlink(missing_ok=True)
+        warnings.warn(
+            f"there is no {target}: {first.model} failed with the first seed. What other runs predicted is in "
+            f"{study.folder / 'runs'}.",
+            stacklevel=3,
+        )
+        return
+    with replacing(target) as path:
+        shutil.copyfile(made[0].run.path / "cells.h5ad", path)
 
 
 def _refuse_missing_keys(keys: OpenOptions) -> None:
@@ -214,3 +262,16 @@ def _refuse_missing_keys(keys: OpenOptions) -> None:
     ):
         if getattr(keys, name) is None:
             raise OptionError(f"{name} of a perturbation study must name {what}; it was not given. Give {name}.")
+
+
+def _refuse_missing_batches(source: StoredSource, variants: Sequence[Variant], training: FitOptions) -> None:
+    """A remedy by batches would fail in every run."""
+    if source.schema.batch is not None:
+        return
+    for variant in variants:
+        remedies = (variant.fit_options(training, 0).balance, dict(variant.options()).get(SHIFT_BALANCE))
+        if any(remedy is not None and dict(remedy).get("by") == "batch" for remedy in remedies):
+            raise OptionError(
+                f"batch_key of a perturbation study must name the batches for {variant.setting or variant.model}; it "
+                "was not given. Give batch_key, or a remedy by other classes."
+            )

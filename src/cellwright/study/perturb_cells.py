@@ -1,10 +1,11 @@
 """Perturb cells: what each group of a perturbation study is trained and scored on.
 
-source, group -> without small labels (of a screen: and without targets that two labels cannot tell of) -> treated cells
-of the held-out labels are the test cells, a share of the others validates -> genes chosen from the training cells
--> Prepared
+source, group -> without small labels (of a screen: and without targets that two labels cannot tell of), without cells
+of the held-out labels that may be treated or not -> treated cells of the held-out labels are the test cells, a share
+of the others validates -> genes chosen from the training cells -> Prepared
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from cellwright.tasks.perturb import LEAST_SCORED, control_rows
 from cellwright.tasks.score_screen import LEAST_CELLS, LEAST_TARGETS, scored_targets
 
 N_TOP_GENES = 7000
+LEAST_CONTROLS = 10  # of a held-out label in training; where chance would leave fewer, none of them validates
 LEAST_SHARED = 2  # labels that tell of the response: with one, whatever is particular to it would be taken for it
 
 
@@ -60,9 +62,9 @@ def cells_of(source: StoredSource, group: Group, options: CellOptions) -> Prepar
     """The cells of one group. Their treated cells of the held-out labels, if there are any, are the test cells."""
     small = [_label_values(source).index(label) for label in small_labels(source, group, options)]
     unknown = [_condition_values(source).index(target) for target in unlearnable_targets(source, group, options)]
-    if small or unknown:
-        cells = source.annotation
-        kept = ~np.isin(cells.label, small) & ~np.isin(cells.condition, unknown)
+    cells = source.annotation
+    kept = ~np.isin(cells.label, small) & ~np.isin(cells.condition, unknown) & ~_may_be_treated(source, group)
+    if not kept.all():
         source = rows_of(source, np.flatnonzero(kept), options.keys)
     return preprocessed(source, _split(source, group, options), options.keys, options.preprocessing)
 
@@ -96,6 +98,26 @@ def unscored_targets(source: StoredSource, group: Group) -> list[str]:
     return [f"{target} ({label})" for label in group.held_out for target in scored_targets(source, label)[1]]
 
 
+def n_without_condition(source: StoredSource, group: Group) -> int:
+    """How many cells of the held-out labels are left out because nobody knows whether they are treated."""
+    return int(_may_be_treated(source, group).sum())
+
+
+def other_treatments(source: StoredSource, group: Group, options: CellOptions) -> dict[str, int]:
+    """The other treatments under which there are cells of the held-out labels in training: how many cells of each.
+
+    Of a treatment like the one that is predicted they may tell a lot about the response.
+    """
+    cells, predicted = source.annotation, _treated_codes(source, options.treated)
+    of_group = np.isin(cells.label, _held_out_codes(source, group))
+    n = {
+        name: int((of_group & (cells.condition == code)).sum())
+        for code, name in enumerate(_condition_values(source))
+        if code not in predicted and name != source.schema.control
+    }
+    return {name: size for name, size in n.items() if size}
+
+
 def scored_labels(source: StoredSource, group: Group, treated: str | None) -> list[str]:
     """The held-out labels of which there are treated cells to score a prediction by."""
     return [label for label in group.held_out if min(_sizes(source, label, treated)) >= LEAST_SCORED]
@@ -111,7 +133,7 @@ def refuse_unsuitable(source: StoredSource, group: Group, options: CellOptions) 
         if label not in labels:
             raise OptionError(
                 f"held-out labels must be values of {options.keys.label_key!r}: {', '.join(labels)}; {label!r} is none."
-                f"{did_you_mean(label, labels)}"
+                f"{did_you_mean(label, labels)}{_how_to_quote(labels)}"
             )
     if len(set(group.held_out)) < len(group.held_out):
         raise OptionError(f"held-out labels must be different; one of {group.name} is there twice. Name each once.")
@@ -135,6 +157,11 @@ def refuse_unsuitable(source: StoredSource, group: Group, options: CellOptions) 
         _refuse_unsuitable_screen(source, group, options)
 
 
+def _how_to_quote(labels: Sequence[str]) -> str:
+    with_comma = next((label for label in labels if "," in label), None)
+    return "" if with_comma is None else f""" On the command line a label with a comma is quoted: '"{with_comma}"'."""
+
+
 def _refuse_unsuitable_screen(source: StoredSource, group: Group, options: CellOptions) -> None:
     unlearnable = unlearnable_targets(source, group, options)
     for label in group.held_out:
@@ -151,8 +178,9 @@ def _refuse_unsuitable_screen(source: StoredSource, group: Group, options: CellO
 def _split(source: StoredSource, group: Group, options: CellOptions) -> Split:
     scored = [label for label in group.held_out if _sizes(source, label, options.treated)[1]]
     if not scored:
-        return random_split(source.n_obs, validation=options.validation, seed=group.seed)
-    return held_out_combination_split(
+        split = random_split(source.n_obs, validation=options.validation, seed=group.seed)
+        return _with_controls(split, source, group)
+    split = held_out_combination_split(
         source.annotation.label,
         source.annotation.condition,
         label=[_label_values(source).index(label) for label in scored],
@@ -160,6 +188,29 @@ def _split(source: StoredSource, group: Group, options: CellOptions) -> Split:
         validation=options.validation,
         seed=group.seed,
     )
+    return _with_controls(split, source, group)
+
+
+def _with_controls(split: Split, source: StoredSource, group: Group) -> Split:
+    """Few control cells of a held-out label all train: a prediction starts from their mean."""
+    cells = source.annotation
+    for code in _held_out_codes(source, group):
+        controls = np.flatnonzero((cells.label == code) & (cells.condition == source.schema.control_code))
+        if np.isin(controls, split.train).sum() < LEAST_CONTROLS:
+            validation = np.setdiff1d(split.validation, controls)
+            moved = np.intersect1d(split.validation, controls)
+            split = Split(np.concatenate([split.train, moved]), validation, split.test)
+    return split
+
+
+def _may_be_treated(source: StoredSource, group: Group) -> np.ndarray:
+    """Which cells are of a held-out label and of no known condition, (n_obs,) of bool."""
+    cells = source.annotation
+    return np.isin(cells.label, _held_out_codes(source, group)) & (cells.condition < 0)
+
+
+def _held_out_codes(source: StoredSource, group: Group) -> list[int]:
+    return [_label_values(source).index(label) for label in group.held_out]
 
 
 def _sizes(source: StoredSource, label: str, treated: str | None) -> tuple[int, int]:

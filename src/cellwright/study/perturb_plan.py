@@ -66,10 +66,12 @@ class PerturbOptions(Options):
     @field_validator("balance")
     @classmethod
     def _remedies_exist(cls, remedies: tuple[str, ...]) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys([NONE, *remedies]))
-        for remedy in found:
-            FitOptions(balance=remedy)  # its validator takes text
-        return found
+        found: dict[str, Options] = {}
+        for remedy in (NONE, *remedies):
+            options = FitOptions(balance=remedy).balance  # its validator takes text
+            if options not in found.values():  # whatever the spelling: twice it would count twice in Holm's adjustment
+                found[remedy] = options
+        return tuple(found)
 
     @model_validator(mode="after")
     def _something_is_held_out(self) -> "PerturbOptions":
@@ -117,7 +119,9 @@ class Variant:
     arm: Arm
     remedy: str = NONE
     where: str = ""  # empty where there is no remedy
-    says_shift: bool = False  # that its shift is not balanced, where it is not
+    # that the remedy of its shift is none, where its options do not name one: what other variants are compared with is
+    # then a shift without a remedy, whatever the preset of the model has
+    says_shift: bool = False
     limit: str = ""  # what tables say of a training that was cut short
 
     @property
@@ -193,7 +197,6 @@ def _variants(arm: Arm, options: PerturbOptions, limit: str) -> list[Variant]:
         return [Variant(arm)]
     remedies = [remedy for remedy in options.balance if remedy != NONE]
     has_shift = SHIFT_BALANCE in arm.entry.options_type.model_fields
-    # a remedy is compared with a shift that is not balanced, whatever the model does by itself
     says = bool(remedies) and has_shift
     places = [where for where in options.where if has_shift or where == "training"]
     with_remedy = [Variant(arm, remedy, where, says, limit) for remedy in remedies for where in places]

@@ -28,7 +28,14 @@ from cellwright.models.model import Model
 from cellwright.nn.transform import Transform
 from cellwright.run import Run
 from cellwright.study.folder import Outcome, attempted, run_at
-from cellwright.study.perturb_cells import CellOptions, cells_of, small_labels, unlearnable_targets
+from cellwright.study.perturb_cells import (
+    CellOptions,
+    cells_of,
+    n_without_condition,
+    other_treatments,
+    small_labels,
+    unlearnable_targets,
+)
 from cellwright.study.perturb_plan import ALL, Group, Variant
 from cellwright.study.screen import predict_screen
 from cellwright.tasks.perturb import RealCells, evaluate_perturbation, perturb, real_cells, scale_of
@@ -63,6 +70,8 @@ class GroupRuns:
         self.cells: Prepared = cells_of(source, group, study.cells)
         self.left_out = small_labels(source, group, study.cells)
         self.targets_left_out = unlearnable_targets(source, group, study.cells)
+        self.n_without_condition = n_without_condition(source, group)
+        self.other_treatments = other_treatments(source, group, study.cells)
         self.data = fingerprint(self.cells.source)
         self.real: dict[tuple[str, Transform], RealCells | None] = {}
         self.screens: dict[Transform, Screen] = {}
@@ -137,6 +146,8 @@ class GroupRuns:
             "hold_out": list(self.group.held_out),
             "left_out": self.left_out,
             "targets_left_out": self.targets_left_out,
+            "n_without_condition": self.n_without_condition,
+            "other_treatments": self.other_treatments,
             "balance": variant.remedy,
             "where": variant.where,
             "preprocessing": self.cells.report,

@@ -2,13 +2,17 @@
 
     parts -> a process for each (spawned) -> what they tell, in the order in which it comes -> watch
 
-An interrupted process ends its own work as it would alone, with a checkpoint.
+An interrupted process ends its own work as it would alone, with a checkpoint. One whose first process is gone, killed
+without a chance to end it, ends at once: it would go on unheard, beside the study that continues in the same folder.
 """
 
 import multiprocessing
+import os
 import queue
+import threading
 import traceback
 from collections.abc import Callable, Sequence
+from multiprocessing import connection
 from typing import Any
 
 from cellwright.errors import CellwrightError, RunError
@@ -54,6 +58,7 @@ def in_processes(
 
 
 def _process(work: Callable[..., None], given: Any, part: list[Any], told: Any) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work(given, part, lambda what: told.put(("told", what)))
     except Interrupted as error:
@@ -66,6 +71,13 @@ def _process(work: Callable[..., None], given: Any, part: list[Any], told: Any) 
         told.put(("failed", RuntimeError(f"{type(error).__name__}: {error}\n{text}")))
     else:
         told.put(("ended", None))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a process that was spawned"
+    connection.wait([parent.sentinel])
+    os._exit(1)  # as if it had been killed as well: a run continues from its last checkpoint
 
 
 def _refuse_dead(processes: Sequence[Any]) -> None:

@@ -3,7 +3,9 @@
 model, control cells of a held-out label -perturb, target by target-> scores.csv, targets.csv, ceiling.csv; profiles
 scores of all runs -with_screen_scores-> the same with `screen_score`: how far beyond the mean response
 
-The baseline is `mean_response` of the same held-out label and seed, so a run by itself has no `screen_score`.
+The baseline is `mean_response` of the same held-out label and seed, so a run by itself has no `screen_score`. Real
+cells have none either: halves of a target's few cells find fewer of its changed genes, and are further apart, than a
+good prediction of its mean, so they are no upper bound of it.
 """
 
 import numpy as np
@@ -14,6 +16,7 @@ from cellwright.data.source import StoredSource
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.study.perturb_plan import MEAN_RESPONSE
+from cellwright.study.response import CEILING
 from cellwright.tasks.perturb import perturb
 from cellwright.tasks.score_screen import JUDGED, Screen, score_screen, screen_score
 
@@ -41,6 +44,8 @@ def predict_screen(model: Model, source: StoredSource, real: Screen, run: Run) -
 def with_screen_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """The scores of all runs with `screen_score` before them, of every held-out label and seed that has a baseline.
 
+    `half_split`, real cells, gets none: it is no upper bound (see the head of this file).
+
     `scores` has the columns that `response.board_of` asks for. See `tasks.score_screen.screen_score`.
     """
     if not len(scores):
@@ -54,7 +59,7 @@ def with_screen_scores(scores: pd.DataFrame) -> pd.DataFrame:
             metric=SCREEN_SCORE, better="higher", value=screen_score(_values(part), baselines[key[:2]])
         )
         for key, part in judged.groupby(["group", "seed", "model", "setting"], sort=False)
-        if key[:2] in baselines
+        if key[:2] in baselines and key[2] != CEILING
     ]
     return pd.concat([*rows, scores], ignore_index=True)
 

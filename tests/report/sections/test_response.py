@@ -67,7 +67,7 @@ def test_a_model_that_failed_is_the_last_row_with_its_reason(shown):
 
 def test_remedies_are_told_where_they_were_tested(shown):
     assert shown()["remedies"] == []
-    assert shown(effects={("under", "training"): (0.02, 0.01)})["remedies"][0].startswith("On average, over 6 pairs")
+    assert shown(effects={("under", "training"): (0.02, 0.01)})["remedies"][0].startswith("On average, over 2 types")
 
 
 def test_a_run_by_itself_says_what_it_reaches(responses, responses_builder):

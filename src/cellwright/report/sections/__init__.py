@@ -14,12 +14,14 @@ from cellwright.report.sections import (
     response,
     response_cells,
     response_genes,
+    response_targets,
     response_types,
 )
 
 SECTIONS: dict[str, Section] = {
     "response": response.SECTION,
     "response_types": response_types.SECTION,
+    "response_targets": response_targets.SECTION,
     "remedies": remedies.SECTION,
     "response_genes": response_genes.SECTION,
     "response_cells": response_cells.SECTION,

@@ -9,13 +9,12 @@ import math
 import pandas as pd
 
 from cellwright.report.contents import Contents, entry_title
-from cellwright.report.findings import effect, gain, signed
+from cellwright.report.findings import effect, gain, kind_of, signed
 from cellwright.report.responses import COMPARED, Name, name_of, names_of, remedies_of, types_of
 from cellwright.report.section import Context, Section
 from cellwright.report.text import MISSING, in_figure, natural, number, short
 from cellwright.report.theme import Figure, Json, axis, layout
 
-ALL_TYPES = "all types"
 # worse to better, as distinct for the colour-blind as the palette: brown, white, blue
 DIVERGING = [[0.0, "#a8500f"], [0.25, "#e3ab7f"], [0.5, "#f7f6f3"], [0.75, "#8fbbd9"], [1.0, "#0b4a7a"]]
 STAR = "*"
@@ -36,7 +35,7 @@ def context(contents: Contents) -> Context | None:
     n_arms = tests["label"].nunique()
     figure = Figure(views, 96 + 30 * n_arms, "Difference of each remedy from none, by type")
     tables = [{"title": COMPARED[metric], "rows": _table(tests, metric)} for metric in measures]
-    return {"figure": figure, "tables": tables}
+    return {"figure": figure, "tables": tables, "kind": kind_of(measures[0])}
 
 
 SECTION = Section("Remedies for unequal numbers", context)
@@ -60,12 +59,12 @@ def _view(tests: pd.DataFrame, types: list[str]) -> Json:
     gains = [[None if row is None else round(gain(row), 6) for row in line] for line in cells]
     largest = max((abs(value) for line in gains for value in line if value is not None), default=0.0) or 1.0
     across, up = list(range(len(types))), list(range(len(labels)))
-    columns = [in_figure(name, 22) if name else f"<b>{ALL_TYPES}</b>" for name in types]
+    columns = [in_figure(name, 22) if name else f"<b>{_all(tests)}</b>" for name in types]
     trace: Json = {
         "type": "heatmap", "z": gains, "x": across, "y": up, "xgap": 2, "ygap": 2, "hoverongaps": False,
         "colorscale": DIVERGING, "zmin": -largest, "zmax": largest, "showscale": False,
         "text": [[_shown(row) for row in line] for line in cells], "texttemplate": "%{text}", "textfont": {"size": 11},
-        "customdata": [[_hover(row) for row in line] for line in cells],
+        "customdata": [[_hover(row, _all(tests)) for row in line] for line in cells],
         "hovertemplate": "%{customdata}<extra></extra>",
     }  # fmt: skip
     look = layout(
@@ -83,12 +82,17 @@ def _shown(row: pd.Series | None) -> str:
     return f"{signed(row['difference'])}{'' if effect(row) == 'open' else ' ' + STAR}"
 
 
-def _hover(row: pd.Series | None) -> str:
+def _all(tests: pd.DataFrame) -> str:
+    return f"all {kind_of(tests.iloc[0]['metric'])}s"
+
+
+def _hover(row: pd.Series | None, everywhere: str) -> str:
     if row is None:
         return ""
-    where = in_figure(row["group"], 40) or ALL_TYPES
-    pairs = f"{row['n_pairs']:.0f} pairs, p {number(row['p_t_holm'])}" if row["n_pairs"] > 1 else "one pair, no test"
-    return f"<b>{in_figure(row['label'], 60)}</b>, {where}<br>{_difference(row)}<br>{pairs}"
+    where = in_figure(row["group"], 40) or everywhere
+    n = int(row["n_seeds"] if row["over"] == "seeds" else row["n_types"])
+    tested = f"{row['over']}: {n}, p {number(row['p_t_holm'])}" if n > 1 else "one value, no test"
+    return f"<b>{in_figure(row['label'], 60)}</b>, {where}<br>{_difference(row)}<br>{tested}"
 
 
 def _difference(row: pd.Series) -> str:
@@ -113,7 +117,8 @@ def _table(tests: pd.DataFrame, metric: str) -> list[Context]:
             "value": row["difference"],
             "around": "" if math.isnan(row["ci_low"]) else f"{signed(row['ci_low'])} to {signed(row['ci_high'])}",
             "p": [(number(row[name]), row[name]) for name in ("p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm")],
-            "n_pairs": f"{row['n_pairs']:.0f}",
+            "n_types": f"{row['n_types']:.0f}",
+            "n_seeds": f"{row['n_seeds']:.0f}",
             "spread": signed(spreads[row["label"]]) if row["label"] in spreads else MISSING,
             "spread_value": spreads.get(row["label"], math.nan),
         }

@@ -9,6 +9,7 @@ from cellwright.report.findings import about_remedies, against_baselines, quick_
 from cellwright.report.responses import (
     TASK,
     Name,
+    held_out_kind,
     n_seeds,
     name_of,
     names_of,
@@ -25,7 +26,7 @@ from cellwright.report.text import counted, listed, number, short
 # what the table shows, with its titles: what is above a column in small print, and the title
 SHOWN = {
     "screen_score": ("all targets", "screen score"),
-    "screen_score_worst": ("screen score", "worst type"),
+    "screen_score_worst": ("screen score", "worst label"),
     "pds": ("all targets", "PDS"),
     "mean_r2": ("all genes", "R2 of means"),
     "mean_r2_worst": ("R2 of means", "worst type"),
@@ -48,6 +49,7 @@ def context(contents: Contents) -> Context | None:
     columns = [found[metric] for metric in SHOWN if metric in found]
     quick = list(quick_note(contents.plan, n_seeds(contents)))
     # of a quick look that is said above
+    kind = held_out_kind(contents)
     cut_short = {run.title for run in contents.runs if run.was_cut_short and not quick}
     return {
         "headline": against_baselines(networks_of(contents), names) or _without_test(standing),
@@ -55,8 +57,10 @@ def context(contents: Contents) -> Context | None:
         "quick": quick,
         "headings": [_heading(column, standing.main) for column in columns],
         "rows": [_row(standing, entry, columns, names, cut_short) for entry in standing.entries],
+        "has_strips": any(placed in standing.columns for placed in map(_placed_column, columns)),
+        "kind": kind,
         "types": listed([short(name) for name in types], 12),
-        "n_types": counted(len(types), "held-out type"),
+        "n_types": counted(len(types), f"held-out {kind}"),
         "several_seeds": n_seeds(contents) > 1,
         "is_shared": any(run.record.notes.get("trained_in") for run in contents.runs),
         "shared": _shared(standing, names),
@@ -99,9 +103,16 @@ def _row(
 
 
 def _placed(entry: Entry, column: Column) -> Context | None:
-    """A strip from no change (left) to real cells (right), of a metric that was placed between them."""
-    placed = Column(TASK, f"{column.metric}_placed", "higher")
+    """A strip from no change (left) to real cells (right), of a metric that was placed between them.
+
+    Those are the metrics of which real cells are a sound ceiling; see `tasks.score_response.PLACED`.
+    """
+    placed = _placed_column(column)
     return strip_of(entry, placed, 0.0, 1.0) if placed in entry.scores else None
+
+
+def _placed_column(column: Column) -> Column:
+    return Column(TASK, f"{column.metric}_placed", "higher")
 
 
 def _shared(standing: Standing, names: dict[str, Name]) -> list[str]:

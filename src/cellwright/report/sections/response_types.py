@@ -8,7 +8,17 @@ import math
 import pandas as pd
 
 from cellwright.report.contents import Contents, entry_title
-from cellwright.report.responses import CEILING, COMPARED, FLOOR, TASK, name_of, names_of, shown_titles, types_of
+from cellwright.report.responses import (
+    CEILING,
+    COMPARED,
+    FLOOR,
+    TASK,
+    held_out_kind,
+    name_of,
+    names_of,
+    shown_titles,
+    types_of,
+)
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import half_widths
 from cellwright.report.text import in_figure, number
@@ -55,13 +65,13 @@ def context(contents: Contents) -> Context | None:
     figure = Figure(
         views,
         _height(len(titles), -(-len(types) // n_columns)),
-        "Scores of each model for each held-out type",
+        f"Scores of each model for each held-out {held_out_kind(contents)}",
         narrow_height=_height(len(titles), len(types)),
     )
     return {"figure": figure, "several_seeds": bool(rows["half"].notna().any())}
 
 
-SECTION = Section("Response by type", context)
+SECTION = Section("Response by held-out label", context)
 
 
 def _height(n_bars: int, n_rows: int) -> int:
