@@ -20,9 +20,10 @@ from cellwright.study.perturb_cells import (
     scored_labels,
     small_labels,
     usual_preprocessing,
+    with_usable_models,
     within,
 )
-from cellwright.study.perturb_plan import Group
+from cellwright.study.perturb_plan import Group, PerturbOptions
 
 KEYS = OpenOptions(label_key="label", condition_key="condition", control="control")
 
@@ -138,3 +139,13 @@ def test_the_most_variable_genes_are_chosen_where_there_are_many_and_values_are_
         ).source.schema.n_vars
         == 20
     )
+
+
+def test_the_network_that_needs_counts_is_left_out_of_other_values_unless_it_is_named():
+    counts = simulate(SimulateOptions(n_obs=60, n_vars=20, treated_share=0.5), seed=0).adata
+    real = counts.copy()
+    real.X = real.X * 0.37
+    usual, named = PerturbOptions(hold_out=("a",)), PerturbOptions(hold_out=("a",), models=("response_vae",))
+    assert with_usable_models(usual, open_data(counts)) == usual
+    assert with_usable_models(usual, open_data(real)).models == ("scgen",)
+    assert with_usable_models(named, open_data(real)) == named

@@ -12,7 +12,7 @@ BASELINES = [name for name in OF_SCREENS if name != "mean_response"]  # with one
 
 
 def plan(**options):
-    return PerturbOptions(**{"hold_out_each": ("A", "B"), **options})
+    return PerturbOptions(**{"hold_out_each": ("A", "B"), "models": ("scgen",), **options})
 
 
 def test_a_seed_is_run_with_every_label_before_the_next():

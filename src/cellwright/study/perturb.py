@@ -37,6 +37,7 @@ from cellwright.study.perturb_cells import (
     unlearnable_targets,
     unscored_targets,
     usual_preprocessing,
+    with_usable_models,
     within,
 )
 from cellwright.study.perturb_plan import (
@@ -100,6 +101,7 @@ def perturb_study(
     """
     _refuse_missing_keys(keys)
     source = open_data(data, **dict(keys))
+    options = with_usable_models(options, source)
     cells = CellOptions(
         keys,
         preprocessing or usual_preprocessing(source),

@@ -17,7 +17,7 @@ from cellwright.data.preprocess import PreprocessOptions
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split, held_out_combination_split, random_split
 from cellwright.errors import DataError, OptionError, UnsuitableValues, did_you_mean
-from cellwright.study.perturb_plan import Group
+from cellwright.study.perturb_plan import USUAL_MODELS, Group, PerturbOptions
 from cellwright.tasks.perturb import LEAST_SCORED, control_rows
 from cellwright.tasks.score_screen import LEAST_CELLS, LEAST_TARGETS, scored_targets
 
@@ -47,6 +47,13 @@ def usual_preprocessing(source: StoredSource) -> PreprocessOptions | None:
     if source.schema.n_vars <= N_TOP_GENES or not within(source, Support.counts):
         return None
     return PreprocessOptions(n_top_genes=N_TOP_GENES, hvg_flavor="seurat")
+
+
+def with_usable_models(options: PerturbOptions, source: StoredSource) -> PerturbOptions:
+    """Without response_vae, where no model was named and the values are not counts, which it needs."""
+    if options.models != USUAL_MODELS or within(source, Support.counts):
+        return options
+    return options.model_copy(update={"models": USUAL_MODELS[1:]})
 
 
 def within(source: StoredSource, support: Support) -> bool:

@@ -22,6 +22,7 @@ from cellwright.train.options import FitOptions
 QUICK_EPOCHS = 15
 SEEDS = 3
 NONE = "none"
+USUAL_MODELS = ("response_vae", "scgen")  # the one that predicts best first
 # the option of a model that is a remedy for its shift
 SHIFT_BALANCE = "shift_balance"
 # as `treated`: a screen
@@ -35,7 +36,10 @@ class PerturbOptions(Options):
     """What is predicted, by what, and how often."""
 
     models: tuple[str, ...] = Field(
-        ("scgen",), min_length=1, description="names, or name:option=value:...; baselines are always added"
+        USUAL_MODELS,
+        min_length=1,
+        description="names, or name:option=value:...; baselines are always added; response_vae, where it is not asked "
+        "for, is left out of what is not counts",
     )
     treated: str | None = Field(
         None,
