@@ -8,14 +8,13 @@ from anndata import AnnData
 from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.source import in_order
-from cellwright.data.split import held_out_combination_split
 from cellwright.errors import DataError, OptionError, UnsuitableValues
 from cellwright.models.gene_shift import GeneShift, GeneShiftOptions
 from cellwright.train.fit import fit
 
 KEYS = {"label_key": "label", "condition_key": "condition", "control": "control"}
 MEAN_SHIFTS = ("raw", "balanced", "shared", "similar", "linear")
-HELD_OUT = 3
+HELD_OUT = 3  # `conftest.split` holds out its treated cells
 N = 300
 
 
@@ -25,23 +24,6 @@ def cells():
         n_obs=N, n_vars=15, n_latent=3, treated_share=0.5, label_shares=(0.4, 0.3, 0.2, 0.1), library_mean=300
     )
     return simulate(options, seed=0).adata
-
-
-@pytest.fixture(scope="module")
-def data(cells):
-    return open_data(cells, **KEYS)
-
-
-@pytest.fixture(scope="module")
-def split(data):
-    cells = data.annotation
-    return held_out_combination_split(cells.label, cells.condition, label=HELD_OUT, condition=1, seed=0)
-
-
-@pytest.fixture(scope="module")
-def logs(cells):
-    values = cells.X.toarray().astype(np.float64)
-    return np.log1p(1e4 * values / values.sum(axis=1, keepdims=True))
 
 
 def fitted(data, split, **options):

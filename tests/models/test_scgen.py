@@ -13,7 +13,7 @@ from cellwright.core.support import Support
 from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.source import in_order
-from cellwright.data.split import held_out_combination_split, random_split
+from cellwright.data.split import random_split
 from cellwright.errors import UnsuitableValues
 from cellwright.models.scgen import ScGen, ScGenOptions
 from cellwright.nn.dropout import Dropout
@@ -22,7 +22,7 @@ from cellwright.train.fit import fit
 from cellwright.train.options import FitOptions
 
 KEYS = {"label_key": "label", "condition_key": "condition", "control": "control"}
-HELD_OUT = 2
+HELD_OUT = 2  # `conftest.split` holds out its treated cells
 SMALL = {"n_latent": 4, "n_hidden": 16}
 SHORT = FitOptions(max_epochs=3, batch_size=32)
 
@@ -31,23 +31,6 @@ SHORT = FitOptions(max_epochs=3, batch_size=32)
 def cells():
     options = SimulateOptions(n_obs=300, n_vars=20, n_latent=3, treated_share=0.5, library_mean=300)
     return simulate(options, seed=0).adata
-
-
-@pytest.fixture(scope="module")
-def data(cells):
-    return open_data(cells, **KEYS)
-
-
-@pytest.fixture(scope="module")
-def split(data):
-    cells = data.annotation
-    return held_out_combination_split(cells.label, cells.condition, label=HELD_OUT, condition=1, seed=0)
-
-
-@pytest.fixture(scope="module")
-def logs(cells):
-    values = cells.X.toarray().astype(np.float64)
-    return np.log1p(1e4 * values / values.sum(axis=1, keepdims=True))
 
 
 def fitted(data, split, **options):
