@@ -35,7 +35,7 @@ def pair_scores(pair: tuple[str, str], models: tuple[str, ...], seeds: int, fold
     """The scores by type of one pair that is held out together; `chosen_for` is the other type of the pair."""
     options = cw.PerturbOptions(models=models, hold_out=pair, treated="stimulated", seeds=seeds)
     name = "-".join(part.replace("+", "") for part in pair)
-    board = cw.perturb_study(find("kang_ifnb_pbmc"), options, out=folder / name, keys=KEYS)
+    board = cw.perturb_study(find("kang_ifnb_pbmc"), options, out=folder / name, keys=KEYS).leaderboard
     rows = board[board["metric"].isin(METRICS) & board["group"].isin(pair)]
     other = {pair[0]: pair[1], pair[1]: pair[0]}
     return rows[["model", "setting", "metric", "group", "mean"]].assign(chosen_for=rows["group"].map(other))
