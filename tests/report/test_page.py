@@ -88,7 +88,7 @@ def hostile_study(study_builder, tmp_path_factory):
 
 
 def test_every_section_is_on_the_page_of_a_full_study(page):
-    of_responses = {"response", "response_types", "remedies", "response_genes", "response_cells"}
+    of_responses = {"response", "response_types", "response_targets", "remedies", "response_genes", "response_cells"}
     ids = re.findall(r'<section id="([^"]+)">', page)
     assert ids == [name for name in SECTIONS if name not in of_responses]
     assert re.findall(r'<a href="#([^"]+)">', page) == ids
