@@ -81,7 +81,21 @@ class Imputes(ABC):
 
     @abstractmethod
     def impute(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
-        """What is expected of every feature given the values that were measured, on the scale of the data."""
+        """What is expected of a second measurement of each cell, this being the first, on the scale of the data.
+
+        A second measurement has the same library. What is averaged over draws is drawn with the generator.
+        """
+
+
+class Draws(ABC):
+    """Says how sure it is of what it fills in."""
+
+    @abstractmethod
+    def draw(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """One draw of what could be expected of a second measurement, from what is held possible after the first.
+
+        The mean of many draws is what `Imputes.impute` gives; their spread is that of an expectation, not of counts.
+        """
 
 
 class Forecasts(ABC):
@@ -136,6 +150,7 @@ ABILITIES: dict[str, type] = {
     "classifies": Classifies,
     "generates": Generates,
     "imputes": Imputes,
+    "draws": Draws,
     "forecasts": Forecasts,
     "attends": Attends,
     "perturbs": Perturbs,

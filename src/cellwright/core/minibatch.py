@@ -107,6 +107,12 @@ class SparseRows:
         """The entries of a dense matrix at the stored positions."""
         return matrix if self.columns is None else matrix[self.row_of_value, self.columns]
 
+    def csr(self) -> sparse.csr_matrix:
+        """The block as SciPy's CSR, float32; of a sparse one on a CPU the same memory."""
+        if self.columns is None:
+            return sparse.csr_matrix(self.values.detach().cpu().numpy())
+        return sparse.csr_matrix(self.to(torch.device("cpu")).arrays, shape=(self.n_obs, self.n_vars))
+
     def dense(self) -> Float[Tensor, "n_obs n_vars"]:
         """The block as a dense matrix; memory is n_obs * n_vars * 4 bytes."""
         if self.columns is None:

@@ -59,6 +59,16 @@ class Head(nn.Module, ABC):
         """
         return self.mean(h, library)
 
+    def draw_given(
+        self,
+        h: Float[Tensor, "n_obs n_hidden"],
+        x: SparseRows,
+        library: Float[Tensor, "n_obs 1"],
+        generator: Generator,
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """One draw of what `mean_given` is the mean of: a cell's own rates; no draw where these do not vary."""
+        return self.mean_given(h, x, library)
+
     @abstractmethod
     def sample(
         self, h: Float[Tensor, "n_obs n_hidden"], library: Float[Tensor, "n_obs 1"], generator: Generator

@@ -61,9 +61,16 @@ class NegativeBinomialHead(Head):
     def mean_given(
         self, h: Float[Tensor, "n_obs n_hidden"], x: SparseRows, library: Float[Tensor, "n_obs 1"]
     ) -> Float[Tensor, "n_obs n_vars"]:
-        """Counts are Poisson, rates ~ Gamma(theta, theta / mean): E[rate | x] = mean (theta + x) / (theta + mean)."""
-        mean, theta = self.mean(h, library), self.log_theta.exp()
-        return mean * (theta + x.dense()) / (theta + mean)
+        return expected_rate(self.mean(h, library), self.log_theta.exp(), x)
+
+    def draw_given(
+        self,
+        h: Float[Tensor, "n_obs n_hidden"],
+        x: SparseRows,
+        library: Float[Tensor, "n_obs 1"],
+        generator: Generator,
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        return draw_rate(self.mean(h, library), self.log_theta.exp(), x, generator)
 
     def log_prob(
         self,
@@ -115,6 +122,21 @@ def sample_negative_binomial(
     # torch draws gamma numbers from a given generator through this operator only
     gamma = torch._standard_gamma(theta.expand_as(mean), generator=generator)
     return torch.poisson(gamma * (mean / theta), generator)
+
+
+def expected_rate(
+    mean: Float[Tensor, "n_obs n_vars"], theta: Float[Tensor, " n_vars"], x: SparseRows
+) -> Float[Tensor, "n_obs n_vars"]:
+    """Counts are Poisson, rates ~ Gamma(theta, theta / mean): E[rate | x] = mean (theta + x) / (theta + mean)."""
+    return mean * (theta + x.dense()) / (theta + mean)
+
+
+@torch.no_grad()
+def draw_rate(
+    mean: Float[Tensor, "n_obs n_vars"], theta: Float[Tensor, " n_vars"], x: SparseRows, generator: Generator
+) -> Float[Tensor, "n_obs n_vars"]:
+    """One draw per entry of the rate given x, which is Gamma(theta + x, theta / mean + 1)."""
+    return torch._standard_gamma(theta + x.dense(), generator=generator) * (mean / (theta + mean))
 
 
 def nb_at_zero(log_mean: Tensor, theta: Tensor) -> Terms:

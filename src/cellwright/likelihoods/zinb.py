@@ -21,7 +21,14 @@ from cellwright.core.support import Support
 from cellwright.likelihoods.compiled import compiled_log_prob, is_compiled
 from cellwright.likelihoods.fused import At, Density, Terms, fused_log_prob
 from cellwright.likelihoods.head import Head, Likelihood, log_mean_of
-from cellwright.likelihoods.negative_binomial import features_of, nb_at_value, nb_at_zero, sample_negative_binomial
+from cellwright.likelihoods.negative_binomial import (
+    draw_rate,
+    expected_rate,
+    features_of,
+    nb_at_value,
+    nb_at_zero,
+    sample_negative_binomial,
+)
 
 
 class ZINB(Likelihood):
@@ -50,6 +57,43 @@ class ZINBHead(Head):
         self, h: Float[Tensor, "n_obs n_hidden"], library: Float[Tensor, "n_obs 1"]
     ) -> Float[Tensor, "n_obs n_vars"]:
         return torch.sigmoid(-self.dropout_logits(h)) * library * torch.softmax(self.share(h), dim=-1)
+
+    def mean_given(
+        self, h: Float[Tensor, "n_obs n_hidden"], x: SparseRows, library: Float[Tensor, "n_obs 1"]
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """As of a negative binomial, of what was no dropout; a zero that was one says nothing of the rate.
+
+        Every measurement has dropouts of its own, so the second one loses its share again.
+        """
+        mean, theta, lost = self._parts(h, library)
+        rate = expected_rate(mean, theta, x)
+        counted = torch.where(x.dense() > 0, 1.0, self._counted(mean, theta, lost))
+        return (1 - lost) * (counted * rate + (1 - counted) * mean)
+
+    def draw_given(
+        self,
+        h: Float[Tensor, "n_obs n_hidden"],
+        x: SparseRows,
+        library: Float[Tensor, "n_obs 1"],
+        generator: Generator,
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        mean, theta, lost = self._parts(h, library)
+        counted = torch.where(x.dense() > 0, 1.0, self._counted(mean, theta, lost))
+        is_counted = torch.bernoulli(counted, generator=generator)
+        drawn = draw_rate(mean, theta, x, generator)
+        nothing_known = draw_rate(mean, theta, x.map(torch.zeros_like), generator) * ((theta + mean) / theta)
+        return (1 - lost) * torch.where(is_counted > 0, drawn, nothing_known)
+
+    def _parts(self, h: Tensor, library: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and theta of the negative binomial, and the probability of a dropout."""
+        lost = torch.sigmoid(self.dropout_logits(h))
+        return library * torch.softmax(self.share(h), dim=-1), self.log_theta.exp(), lost
+
+    @staticmethod
+    def _counted(mean: Tensor, theta: Tensor, lost: Tensor) -> Tensor:
+        """The probability that a zero comes from the negative binomial."""
+        zero = (1 - lost) * torch.exp(-theta * torch.log1p(mean / theta))
+        return zero / (zero + lost).clamp(min=1e-30)
 
     def log_prob(
         self,

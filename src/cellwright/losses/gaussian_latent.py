@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 LEAST_VARIANCE = 1e-4  # far below any width that a decoder can tell apart; as in scvi-tools
 
@@ -42,6 +42,11 @@ class GaussianLatent:
         """One draw for standard normal noise, and KL(q || N(0, I)); differentiable once, in the parameters."""
         z, kl = _Draw.apply(self.parameters, noise)
         return z, kl
+
+    def sample(self, generator: Generator) -> Float[Tensor, "n_obs n_latent"]:
+        """One draw of each cell with a generator, for what is not differentiated."""
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+        return self.mean + self.variance.sqrt() * noise
 
 
 class _Draw(torch.autograd.Function):

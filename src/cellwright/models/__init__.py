@@ -8,16 +8,21 @@ from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.errors import OptionError, did_you_mean
 from cellwright.models.adversarial import AdversarialAutoencoder, AdversarialAutoencoderOptions
+from cellwright.models.as_measured import AsMeasured, AsMeasuredOptions
 from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
 from cellwright.models.contrastive import Contrastive, ContrastiveOptions
 from cellwright.models.diffusion import Diffusion, DiffusionOptions
 from cellwright.models.gan import GAN, GANOptions
+from cellwright.models.gene_mean import GeneMean, GeneMeanOptions
 from cellwright.models.gene_shift import GeneShift, GeneShiftOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
 from cellwright.models.gp_response import GPResponse, GPResponseOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
+from cellwright.models.knn_gamma import KNNGamma, KNNGammaOptions
+from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
+from cellwright.models.magic import MAGIC, MAGICOptions
 from cellwright.models.model import Model
 from cellwright.models.no_change import NoChange, NoChangeOptions
 from cellwright.models.parts.linear_shift import LinearShift
@@ -35,6 +40,7 @@ from cellwright.models.rnn import (
     SequenceForecasterOptions,
 )
 from cellwright.models.scgen import ScGen, ScGenOptions
+from cellwright.models.svd import SVD, SVDOptions
 from cellwright.models.transformer import (
     Transformer,
     TransformerClassifier,
@@ -117,6 +123,15 @@ MODELS: dict[str, Entry] = {
     "gp_response": Entry(
         GPResponse, GPResponseOptions, "Gaussian process over labels and conditions, gene by gene; the best baseline"
     ),
+    "as_measured": Entry(AsMeasured, AsMeasuredOptions, "gives every value back as it is; the floor of imputations"),
+    "gene_mean": Entry(GeneMean, GeneMeanOptions, "the mean of each gene at the cell's library; a baseline"),
+    "knn_smoothing": Entry(KNNSmoothing, KNNSmoothingOptions, "averages a cell with its nearest cells; a baseline"),
+    "knn_gamma": Entry(
+        KNNGamma, KNNGammaOptions, "nearest cells, corrected by the cell's own counts; the best baseline of imputations"
+    ),
+    "svd": Entry(SVD, SVDOptions, "truncated singular value decomposition of logarithms; a baseline"),
+    "alra": Entry(SVD, SVDOptions, "the same with zeros preserved; a baseline", {"zeros": "preserve"}),
+    "magic": Entry(MAGIC, MAGICOptions, "diffusion over the graph of similar cells; a baseline"),
     "ae": Entry(Autoencoder, AutoencoderOptions, "autoencoder with squared error on log-normalised values"),
     "dae": Entry(
         Autoencoder, AutoencoderOptions, "denoising autoencoder: part of the input is masked", {"corruption": "mask"}

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
+from torch import Generator, Tensor
 
-from cellwright.core.abilities import Decodes, Encodes
+from cellwright.core.abilities import Decodes, Encodes, Imputes
 from cellwright.core.minibatch import Minibatch, SparseRows
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
@@ -30,6 +31,7 @@ from cellwright.models.model import Model
 from cellwright.models.parts.cell_encoder import MLPEncoder
 from cellwright.models.parts.encoders import AnyEncoder
 from cellwright.models.parts.feature_decoder import FeatureDecoder
+from cellwright.models.parts.likelihood_width import learn_width
 from cellwright.nn.mlp import Activation, Hidden, Normalisation
 from cellwright.nn.transform import Transform, support_of
 
@@ -56,7 +58,7 @@ class AutoencoderOptions(Options):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
 
 
-class Autoencoder(Model, Encodes, Decodes):
+class Autoencoder(Model, Encodes, Decodes, Imputes):
     """Encodes a cell as a point; decodes the point and the batch as a distribution over its features."""
 
     reads = frozenset({"views", "batch", "covariates", "coordinates"})
@@ -95,6 +97,14 @@ class Autoencoder(Model, Encodes, Decodes):
 
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
         return self.decoder.log_prob(latent, minibatch)
+
+    @torch.no_grad()
+    def impute(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """What is expected given the cell's point, and its own counts where the likelihood is one of counts."""
+        return self.decoder.mean_given(self.encode(minibatch), minibatch)
+
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        learn_width(self.decoder, self.encode, source, rows, rng)
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         self.encoder.prepare(source, rows, rng)

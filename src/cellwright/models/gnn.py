@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
-from cellwright.core.abilities import Attends, Attention, Decodes, Encodes
+from cellwright.core.abilities import Attends, Attention, Decodes, Draws, Encodes, Imputes
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
@@ -34,10 +34,12 @@ from cellwright.losses.gaussian_latent import GaussianLatent
 from cellwright.models.model import Model
 from cellwright.models.parts.feature_decoder import FeatureDecoder
 from cellwright.models.parts.graph_encoder import GraphEncoder, Nodes
+from cellwright.models.parts.likelihood_width import learn_width
 from cellwright.nn.message_passing import Convolution
 from cellwright.nn.mlp import Hidden
 from cellwright.nn.transform import Transform, support_of
 
+IMPUTATION_DRAWS = 10  # latents that an imputation of `vgae` is the mean of
 # keep the noises of one step apart
 CELL_STREAM, REFERENCE_STREAM, EDGE_STREAM = 0, 1, 2
 
@@ -69,7 +71,7 @@ class GraphAutoencoderOptions(Options):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
 
 
-class GraphAutoencoder(Model, Encodes, Decodes, Attends):
+class GraphAutoencoder(Model, Encodes, Decodes, Attends, Imputes, Draws):
     """Encodes a cell and its neighbours as a point or a Gaussian; decodes features and edges."""
 
     reads = frozenset({"views", "batch", "covariates", "coordinates"})
@@ -99,7 +101,10 @@ class GraphAutoencoder(Model, Encodes, Decodes, Attends):
 
     def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
         """The point, or the mean of the posterior."""
-        return self.encoder(self.encoder.inputs(minibatch), minibatch)[:, : self.options.n_latent]
+        return self._encoded(minibatch)[:, : self.options.n_latent]
+
+    def _encoded(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_out"]:
+        return self.encoder(self.encoder.inputs(minibatch), minibatch)
 
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         return self.decoder.mean(latent, minibatch)
@@ -115,6 +120,26 @@ class GraphAutoencoder(Model, Encodes, Decodes, Attends):
     def attend(self, minibatch: Minibatch) -> Attention:
         """The weights of the last convolution. Raises `OptionError` where that is not attention."""
         return self.encoder.attention(minibatch)
+
+    @torch.no_grad()
+    def impute(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """What is expected given a cell's point (of a posterior the mean of `IMPUTATION_DRAWS`) and its own counts."""
+        encoded = self._encoded(minibatch)
+        if not self.options.variational:
+            return self.decoder.mean_given(encoded, minibatch)
+        q = GaussianLatent(encoded)
+        drawn = (self.decoder.mean_given(q.sample(generator), minibatch) for _ in range(IMPUTATION_DRAWS))
+        return torch.stack(list(drawn)).mean(dim=0)
+
+    @torch.no_grad()
+    def draw(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """A draw of the cell's own rates given its counts and its point, which is drawn too if it has a posterior."""
+        encoded = self._encoded(minibatch)
+        z = GaussianLatent(encoded).sample(generator) if self.options.variational else encoded
+        return self.decoder.draw_given(z, minibatch, generator)
+
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        learn_width(self.decoder, self.encode, source, rows, rng)
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         self.encoder.prepare(source, rows, rng)

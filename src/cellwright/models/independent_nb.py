@@ -102,7 +102,7 @@ class _Sums:
 
     def add(self, minibatch: Minibatch) -> None:
         """Add the cells of a minibatch."""
-        counts = _csr(minibatch)
+        counts = minibatch.x.csr().astype(np.float64)
         library = np.asarray(counts.sum(axis=1)).ravel()
         label = minibatch.label.numpy() % len(self.n_obs)  # -1 is the last
         of_label = sparse.csr_matrix(
@@ -129,11 +129,3 @@ class _Sums:
         with np.errstate(divide="ignore", invalid="ignore"):
             theta = np.where(excess > 0, share**2 * library_squares / excess, LARGEST_THETA)
         return share, np.clip(theta, SMALLEST_THETA, LARGEST_THETA)
-
-
-def _csr(minibatch: Minibatch) -> sparse.csr_matrix:
-    x = minibatch.x
-    if x.is_dense:
-        return sparse.csr_matrix(x.values.numpy().astype(np.float64))
-    values, columns, starts = x.arrays
-    return sparse.csr_matrix((values.astype(np.float64), columns, starts), shape=(x.n_obs, x.n_vars))

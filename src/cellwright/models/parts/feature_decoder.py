@@ -14,6 +14,7 @@ from cellwright.core.support import Support
 from cellwright.likelihoods.head import Likelihood
 from cellwright.nn import transform as transforms
 from cellwright.nn.conditions import Conditions
+from cellwright.nn.library import at_library
 from cellwright.nn.mlp import MLP, Hidden
 from cellwright.nn.precision import float32_on_cpu
 from cellwright.nn.transform import Transform
@@ -66,8 +67,22 @@ class FeatureDecoder(nn.Module):
     ) -> Float[Tensor, "n_obs n_vars"]:
         """What is expected of a second measurement of these cells, on the scale of the data (see `Head.mean_given`)."""
         x = transforms.apply(self.transform, minibatch.x)
-        mean = self.head.mean_given(self(latent, minibatch), x, minibatch.library)
-        return transforms.invert(self.transform, mean, minibatch.library)
+        return self._second(self.head.mean_given(self(latent, minibatch), x, minibatch.library), minibatch)
+
+    def draw_given(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch, generator: Generator
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """One draw of what `mean_given` is the mean of, given the latent (see `Head.draw_given`)."""
+        x = transforms.apply(self.transform, minibatch.x)
+        return self._second(self.head.draw_given(self(latent, minibatch), x, minibatch.library, generator), minibatch)
+
+    def _second(self, means: Tensor, minibatch: Minibatch) -> Tensor:
+        """On the scale of the data; means of logarithms say too little of counts, so these are scaled to the library.
+
+        By Jensen's inequality exp(E log) is below E, and the more so the more a feature varies.
+        """
+        means = transforms.invert(self.transform, means, minibatch.library)
+        return means if self.transform == "none" else at_library(means, minibatch.library)
 
     def sample(
         self,

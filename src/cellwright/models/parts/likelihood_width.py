@@ -3,11 +3,8 @@
     trained decoder, a latent of each cell -> log p(x | latent) -steps of Rprop-> theta (n_vars,), all else as it was
 
 By the steps of the training theta stays near its random start until early stopping, because the latent hardly needs it;
-drawn counts do. Here each feature goes its own way by the sign of its slope, in longer steps while the sign stays and
-in shorter ones after it has turned, so that no step size has to fit all features [Riedmiller93]. The latents are drawn
-once, so it is one fixed function that is climbed.
-
-References: [Riedmiller93] Rprop, with the factors of its section III.
+drawn counts do, and so does what is expected of a second measurement. The latents are drawn once, so it is one fixed
+function of each feature that is climbed (`nn/rprop.py`).
 """
 
 from collections.abc import Callable
@@ -22,11 +19,10 @@ from cellwright.models.parts.feature_decoder import FeatureDecoder
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn import transform as transforms
 from cellwright.nn.frozen import frozen
+from cellwright.nn.rprop import climb
 
 MAX_CELLS = 5_000  # that it is learnt from: one number per feature needs no more
 N_STEPS = 15  # after 25 the loss of validation cells was the same to .01 nats of 622
-FIRST, LEAST, MOST = 0.3, 1e-3, 1.0  # lengths of steps, in the unit of the parameter, a logarithm
-LONGER, SHORTER = 1.2, 0.5
 
 
 def learn_width(
@@ -40,23 +36,13 @@ def learn_width(
 
     `latent` draws a latent (n_obs, n_latent) of each cell of a minibatch.
     """
-    widths = list(decoder.head.parameters(recurse=False))
+    widths: list[Tensor] = list(decoder.head.parameters(recurse=False))
     if not widths:
         return
     sample = rows if len(rows) <= MAX_CELLS else np.sort(rng.choice(rows, MAX_CELLS, replace=False))
     with frozen(decoder):
         cells = [(decoder(latent(m), m), m) for m in in_order(source, sample, BLOCK_ROWS)]
-    step = [torch.full_like(width, FIRST) for width in widths]
-    before = [torch.zeros_like(width) for width in widths]
-    for _ in range(N_STEPS):
-        slopes = _slopes(decoder, widths, cells)
-        for width, length, slope, last in zip(widths, step, slopes, before, strict=True):
-            turn = (slope * last).sign()
-            length *= torch.where(turn > 0, LONGER, torch.where(turn < 0, SHORTER, 1.0))
-            length.clamp_(LEAST, MOST)
-            with torch.no_grad():
-                width += length * slope.sign()
-        before = slopes
+    climb(widths, lambda: _slopes(decoder, widths, cells), N_STEPS)
 
 
 def _slopes(decoder: FeatureDecoder, widths: list[Tensor], cells: list[tuple[Tensor, Minibatch]]) -> list[Tensor]:
