@@ -73,6 +73,9 @@ _WHERE = {
     "composition": "tasks.composition",
     "embed": "tasks.embed",
     "generate": "tasks.generate",
+    "ImputeOptions": "tasks.impute",
+    "impute": "tasks.impute",
+    "impute_to": "tasks.impute",
     "InteractionOptions": "tasks.interactions",
     "interactions": "tasks.interactions",
     "markers": "tasks.markers",
@@ -85,6 +88,8 @@ _WHERE = {
     "compare": "study.compare",
     "PerturbOptions": "study.perturb_plan",
     "perturb_study": "study.perturb",
+    "RecoverOptions": "study.recover",
+    "recover": "study.recover",
     "report": "report.page",
     # errors
     "AbilityError": "errors",

@@ -41,6 +41,23 @@ KEYS: tuple[Key, ...] = (
     Key("obs", "{condition_key}", "category of str", "(n_obs,)", "perturb", "condition that is predicted"),
     Key("obs", "predicted_from", "category of str", "(n_obs,)", "perturb", "condition that each cell had"),
     Key(
+        "layers",
+        "{key_added} = imputed",
+        "float32",
+        "(n_obs, n_vars)",
+        "impute",
+        "what is expected of each value in a second measurement; CSR with a threshold",
+    ),
+    Key(
+        "layers",
+        "{key_added}_sd",
+        "float32",
+        "(n_obs, n_vars)",
+        "impute",
+        "standard deviation of what could be expected",
+    ),
+    Key("uns", "{key_added} = imputed", "dict", "", "impute", "which values, on which scale, threshold, draws, seed"),
+    Key(
         "obs", "split", "category of str", "(n_obs,)", "reduce", "train, validation or test, where the run has a split"
     ),
     Key(

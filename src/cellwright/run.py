@@ -31,6 +31,8 @@ FILES = {
     "perturbation study the predicted cells",
     "genes.csv": "of a perturbation study: means, change and variance of each gene in real and predicted cells",
     "places.csv": "of a perturbation study: real and predicted cells in the plane of the real ones",
+    "gene_pairs.csv": "of a study of imputations: genes that go together, in some cells, measured and imputed",
+    "proteins.csv": "of a study of imputations: correlation of each protein with its gene, measured and imputed",
     "ceiling.csv": "of a perturbation study: what real cells score in place of predicted ones, as scores.csv",
     "split.csv": "obs, split",
     "log.txt": "the log",

@@ -1,5 +1,6 @@
 """Conversion: the cells of the files, all of them, in a store that AnnData reads."""
 
+import shutil
 import stat
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from anndata.io import write_elem
 from scipy import io, sparse
 
 from cellwright.data import convert as module
-from cellwright.data import plan
+from cellwright.data import plan, shards
 from cellwright.data.convert import ConvertOptions, JoinedStore, SparsePieces, convert
 from cellwright.data.memory import MemoryStore
 from cellwright.data.open import open_data
@@ -27,8 +28,8 @@ IN_ORDER = ConvertOptions(shuffle=False)
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     """Of some cells, with several chunks in a shard and several shards in an array."""
-    monkeypatch.setattr(module, "CHUNK_VALUES", 64)
-    monkeypatch.setattr(module, "CHUNKS_PER_SHARD", 4)
+    monkeypatch.setattr(shards, "CHUNK_VALUES", 64)
+    monkeypatch.setattr(shards, "CHUNKS_PER_SHARD", 4)
     monkeypatch.setattr(plan, "BUFFER_ROWS", 64)
     monkeypatch.setattr(plan, "BLOCKS_PER_BUFFER", 1)
 
@@ -142,7 +143,7 @@ def test_the_store_streams_the_minibatches_that_memory_gives(tmp_path):
 def shuffled(folder, seed) -> list[str]:
     convert([folder / "one.h5ad"], folder / f"{seed}.zarr", ConvertOptions(seed=seed))
     names = list(read(folder / f"{seed}.zarr").obs_names)
-    module.shutil.rmtree(folder / f"{seed}.zarr")
+    shutil.rmtree(folder / f"{seed}.zarr")
     return names
 
 

@@ -1,11 +1,18 @@
 """Progress: a bar with the time left while a study runs, and a line for each run, on standard error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from cellwright.study.folder import Outcome
 
@@ -32,6 +39,17 @@ def runs_bar(title: str, n_runs: int) -> Iterator[Done]:
             bar.console.print(line, style="red" if failed else "dim", soft_wrap=True)
 
         yield done
+
+
+@contextmanager
+def cells_bar(title: str, n_obs: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar over so many cells, moved on by how many are done, on standard error where that is a terminal."""
+    console = Console(stderr=True)
+    columns = [TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn()]
+    left = TimeRemainingColumn(compact=True)
+    with Progress(*columns, left, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=n_obs)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def line_of(outcome: Outcome) -> str:

@@ -7,10 +7,7 @@ starts (8 bytes a cell). A dense file is made sparse `PIECE_BYTES` at a time. A 
 format other than HDF5 and zarr is held whole. The folder is written beside and moved into place when it is complete.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -24,7 +21,6 @@ from anndata import AnnData
 from anndata.io import read_elem, write_elem
 from pydantic import Field
 from scipy import sparse
-from zarr.codecs import BloscCodec
 
 from cellwright.core.options import Options
 from cellwright.data.contents import Contents, Table
@@ -34,15 +30,12 @@ from cellwright.data.match import MatchedStore
 from cellwright.data.memory import MemoryStore
 from cellwright.data.plan import Plan, Sequential, Shuffled
 from cellwright.data.safety import reading
+from cellwright.data.shards import CSRShards, beside
 from cellwright.data.source import Matrix, Store
 from cellwright.data.stored import is_array, is_group, stored_form
 from cellwright.errors import DataError, DataFileError, SchemaMismatch
-from cellwright.run import why_not_written
 
-CHUNK_VALUES = 16_384  # read and decoded at once: about 100 cells of 170 values
-CHUNKS_PER_SHARD = 256  # a shard is a file; its index is read when the store is opened
 PIECE_BYTES = 16_000_000  # of a dense file, read at once
-_COMPRESSION = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
 _COUNTS = (np.uint8, np.uint16, np.uint32)
 _LARGEST_WHOLE = 2**24  # float32, which all values pass through, holds every integer up to here
 
@@ -99,9 +92,9 @@ def convert(
     names, missing, left_out = _joined_names({name: table.var_names for name, (_, table) in files.items()}, options)
     store = JoinedStore([_over(names, table, found.origin) for found, table in files.values()])
     rows = _Rows(store, options, progress or (lambda *_: None))
-    with _beside(target) as folder:
-        dtype, n_values = _look(rows)
-        _write(folder, rows, dtype, n_values, _annotation(files, names, options))
+    with beside(target) as folder:
+        dtype = _type_for(rows)
+        _write(folder, rows, dtype, _annotation(files, names, options))
         folder.replace(target)
     return Converted(store.n_obs, store.n_vars, dtype, missing, left_out)
 
@@ -253,88 +246,27 @@ def _annotation(
 # --- writing ---
 
 
-@contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A folder to write, which is not there yet, on the disk of `target`; nothing is left of it when this ends."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        around = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise DataFileError(why_not_written(target, error)) from error
-    try:
-        # within, because the outer one is for this user only
-        yield around / target.name
-    finally:
-        shutil.rmtree(around, ignore_errors=True)
-
-
-def _look(rows: _Rows) -> tuple[np.dtype, int]:
-    """The smallest type that holds all values, and how many there are."""
-    largest, n_values, are_counts = 0.0, 0, True
+def _type_for(rows: _Rows) -> np.dtype:
+    """The smallest type that holds all values."""
+    largest, are_counts = 0.0, True
     for _, block in rows.pieces("looking"):
         values = block.data
-        n_values += len(values)
         if len(values) and are_counts:
             largest = max(largest, float(values.max()))
             are_counts = bool(values.min() >= 0 and largest <= _LARGEST_WHOLE and (values == np.floor(values)).all())
     kinds = [np.dtype(kind) for kind in _COUNTS if are_counts and largest <= np.iinfo(kind).max]
-    return (kinds[0] if kinds else np.dtype(np.float32)), n_values
+    return kinds[0] if kinds else np.dtype(np.float32)
 
 
-def _write(folder: Path, rows: _Rows, dtype: np.dtype, n_values: int, annotation: AnnData) -> None:
+def _write(folder: Path, rows: _Rows, dtype: np.dtype, annotation: AnnData) -> None:
     root = zarr.open_group(folder, mode="w", zarr_format=3)
-    matrix = root.create_group("X")
-    shape = [rows.store.n_obs, rows.store.n_vars]
-    matrix.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape})
-    values, columns = (_Shards(matrix, name, n_values, kind) for name, kind in (("data", dtype), ("indices", np.int32)))
-    order, counts = [], []
+    matrix = CSRShards(root, "X", rows.store.n_vars, dtype)
+    order = []
     for piece, block in rows.pieces("writing"):
-        values.append(block.data)
-        columns.append(block.indices)
+        matrix.append(block)
         order.append(piece)
-        counts.append(np.diff(block.indptr))
-    values.finish()
-    columns.finish()
-    starts = np.append(0, np.cumsum(np.concatenate(counts), dtype=np.int64))
+    matrix.finish()
     with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
-        # of the columns' type where it holds them: SciPy converts one of the two at every access if they differ
-        write_elem(matrix, "indptr", starts.astype(np.int32 if n_values < 2**31 else np.int64))
         write_elem(root, "obs", annotation.obs.iloc[np.concatenate(order)])
         write_elem(root, "var", annotation.var)
     root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-
-
-class _Shards:
-    """A one-dimensional array that grows by whole shards: a part of one would be read and written again."""
-
-    def __init__(self, group: zarr.Group, name: str, length: int, dtype: np.dtype | type) -> None:
-        self._length = CHUNK_VALUES * CHUNKS_PER_SHARD
-        self._array = group.create_array(
-            name,
-            shape=(length,),
-            dtype=dtype,
-            chunks=(CHUNK_VALUES,),
-            shards=(self._length,),
-            compressors=_COMPRESSION,
-            # all-zero columns (one feature) are values like others
-            config={"write_empty_chunks": True},
-        )
-        self._held: list[np.ndarray] = []
-        self._n_held, self._at = 0, 0
-
-    def append(self, values: np.ndarray) -> None:
-        self._held.append(values.astype(self._array.dtype))
-        self._n_held += len(values)
-        if self._n_held >= self._length:
-            held = np.concatenate(self._held)
-            whole = len(held) // self._length * self._length
-            self._store(held[:whole])
-            self._held, self._n_held = [held[whole:]], len(held) - whole
-
-    def finish(self) -> None:
-        if self._n_held:
-            self._store(np.concatenate(self._held))
-
-    def _store(self, values: np.ndarray) -> None:
-        self._array[self._at : self._at + len(values)] = values
-        self._at += len(values)

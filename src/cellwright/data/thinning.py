@@ -86,15 +86,20 @@ def permuted(source: Source, rows: np.ndarray, rng: np.random.Generator) -> Stor
     return in_memory(source, rows, matrix)
 
 
-def in_memory(source: Source, rows: np.ndarray, values: sparse.csr_matrix) -> StoredSource:
-    """These cells of a source with other values (n_rows, n_vars) of its first modality; others are left out."""
+def in_memory(
+    source: Source, rows: np.ndarray, values: sparse.csr_matrix, features: tuple[str, ...] | None = None
+) -> StoredSource:
+    """These cells of a source with other values (n_rows, n_vars) of its first modality; others are left out.
+
+    With `features` the values are of these, else of the source's own.
+    """
     values.eliminate_zeros()
     values.sort_indices()
-    cells = source.annotation
+    cells, modality = source.annotation, source.schema.modalities[0]
     coded = ("batch", "label", "condition", "time", "covariates", "coordinates")
     return StoredSource(
-        schema=source.schema,
-        stores={source.schema.modalities[0]: MemoryStore(values, "X")},
+        schema=source.schema.model_copy(update={"features": {modality: features or source.schema.var_names}}),
+        stores={modality: MemoryStore(values, "X")},
         annotation=Annotation(obs=cells.obs.iloc[rows], **{name: getattr(cells, name)[rows] for name in coded}),
     )
 

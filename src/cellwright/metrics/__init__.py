@@ -10,7 +10,13 @@ from cellwright.metrics.change_pearson import CHANGE_PEARSON
 from cellwright.metrics.changed_genes_found import CHANGED_GENES_FOUND
 from cellwright.metrics.correlation_error import CORRELATION_ERROR
 from cellwright.metrics.e_distance import E_DISTANCE
+from cellwright.metrics.entry_pearson_cell import ENTRY_PEARSON_CELL
+from cellwright.metrics.entry_pearson_gene import ENTRY_PEARSON_GENE
+from cellwright.metrics.entry_rmse import ENTRY_RMSE
+from cellwright.metrics.false_correlation import FALSE_CORRELATION
+from cellwright.metrics.false_markers import FALSE_MARKERS
 from cellwright.metrics.label_f1 import LABEL_F1
+from cellwright.metrics.log_mse import LOG_MSE
 from cellwright.metrics.macro_f1 import MACRO_F1
 from cellwright.metrics.macro_precision import MACRO_PRECISION
 from cellwright.metrics.macro_recall import MACRO_RECALL
@@ -23,10 +29,13 @@ from cellwright.metrics.nll import NLL
 from cellwright.metrics.nmi import NMI
 from cellwright.metrics.pds import PDS
 from cellwright.metrics.pearson import PEARSON
+from cellwright.metrics.poisson_deviance import POISSON_DEVIANCE
+from cellwright.metrics.protein_spearman import PROTEIN_SPEARMAN
 from cellwright.metrics.r2 import R2
 from cellwright.metrics.rmse import RMSE
 from cellwright.metrics.silhouette import SILHOUETTE_CLUSTER, SILHOUETTE_LABEL
 from cellwright.metrics.variance_error import VARIANCE_ERROR
+from cellwright.metrics.zeros_kept import ZEROS_KEPT
 
 METRICS: dict[str, Metric] = {
     "ari": ARI,
@@ -56,6 +65,15 @@ METRICS: dict[str, Metric] = {
     "changed_genes_found": CHANGED_GENES_FOUND,
     "e_distance": E_DISTANCE,
     "pds": PDS,
+    "poisson_deviance": POISSON_DEVIANCE,
+    "log_mse": LOG_MSE,
+    "entry_rmse": ENTRY_RMSE,
+    "entry_pearson_cell": ENTRY_PEARSON_CELL,
+    "entry_pearson_gene": ENTRY_PEARSON_GENE,
+    "protein_spearman": PROTEIN_SPEARMAN,
+    "zeros_kept": ZEROS_KEPT,
+    "false_correlation": FALSE_CORRELATION,
+    "false_markers": FALSE_MARKERS,
 }
 
 __all__ = ["METRICS", "Metric"]

@@ -23,7 +23,9 @@ class Metric:
     (n_obs, n_vars)`, of which row i is a cell of the same label on either side. For responses to a treatment:
     `x_control`, `x_treated` and `x_predicted (n_cells, n_vars)`, of which no rows belong together; for many treatments,
     a row each, `true_means` and `predicted_means (n_perturbations, n_vars)` and `target_gene (n_perturbations,)`, a
-    position or -1.
+    position or -1. For imputations: `x_hidden`, `x_entries` (NaN: not asked), `x_measured` and `x_expected`, `x_before`
+    and `x_after (n_obs, n_vars)`, `x_rna` and `x_protein (n_obs, n_pairs)` of the same cells; `x_first` and `x_second`
+    of two groups of cells.
     """
 
     function: Callable[..., float]

@@ -33,6 +33,11 @@ TASKS: dict[str, Task] = {
         ("obs/{condition_key}", "obs/predicted_from", "uns/cellwright"),
         "how control cells would look under a treatment",
     ),
+    "impute": Task(
+        "imputes",
+        ("layers/{key_added}", "layers/{key_added}_sd", "uns/{key_added}", "uns/cellwright"),
+        "fill in what the measurement missed",
+    ),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
     "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
     "score": Task(None, (), "metrics, overall and per cell type"),

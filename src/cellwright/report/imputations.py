@@ -1,0 +1,92 @@
+"""Imputations: what a study of them says, in sentences, from `recommendation.csv`; nothing is computed here.
+
+recommendation (a row per model, least deviance first) -> which to use, whether a network beats the best baseline, harm
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from cellwright.report.contents import entry_title
+from cellwright.report.text import counted, listed, number, short
+
+TEXT = [
+    "model", "setting", "best_baseline", "is_baseline", "means_are_harmless", "draws_are_harmless", "is_recommended",
+]  # fmt: skip
+HARM = {
+    "false_correlation": "correlations between permuted genes (the mean rises by more than .05)",
+    "false_markers": "markers between random halves of one cell type (more than 5 % of the genes)",
+}
+MOST = 0.05
+NUMBERS = [
+    "n_seeds", "deviance", "difference", "ci_low", "ci_high", *HARM, *(f"{name}_drawn" for name in HARM),
+]  # fmt: skip
+Row: TypeAlias = dict[Any, Any]
+
+
+def sentences(recommendation: pd.DataFrame) -> list[str]:
+    """The answer first; nothing for a table without rows. Flags may be text, as they are in a file."""
+    if not len(recommendation):
+        return []
+    rows: list[Row] = recommendation.to_dict("records")
+    return [*_recommended(rows), *_network(rows), *_harm(rows)]
+
+
+def is_true(value: object) -> bool:
+    """A flag of the table, read from a file or not."""
+    return str(value) == "True"
+
+
+def title_of(row: Row) -> str:
+    """The model and its setting."""
+    return short(entry_title(str(row["model"]), str(row["setting"] or "")), 60)
+
+
+def _recommended(rows: list[Row]) -> Iterable[str]:
+    chosen = next((row for row in rows if is_true(row["is_recommended"])), None)
+    if chosen is None:
+        yield (
+            "No imputation can be recommended on these cells: each that was asked invents correlations or markers. "
+            "Test and correlate measured values."
+        )
+        return
+    kind = "a baseline without a network" if is_true(chosen["is_baseline"]) else "a network"
+    yield (
+        f"Use {title_of(chosen)}, {kind}: of those that do no harm it has the least deviance of hidden molecules "
+        f"({number(chosen['deviance'])})."
+    )
+    if not is_true(chosen["means_are_harmless"]):
+        yield (
+            "Its expectations are to look at and to predict with; in tests and correlations use its draws, or measured "
+            "values, for expectations seem surer than cells are."
+        )
+
+
+def _network(rows: list[Row]) -> Iterable[str]:
+    best = next((row for row in rows if not is_true(row["is_baseline"])), None)
+    if best is None or best["difference"] != best["difference"]:  # NaN: there is no baseline
+        return
+    low, high, difference = best["ci_low"], best["ci_high"], best["difference"]
+    seeds = counted(int(best["n_seeds"]), "seed")
+    around = "" if low != low else f" (95 % interval over {seeds} {_signed(low)} to {_signed(high)})"
+    who, than = f"{title_of(best)}, the best network, is", f"the best baseline, {best['best_baseline']}"
+    if low != low or low <= 0 <= high:
+        yield f"{who} not shown to differ from {than}: {_signed(difference)}{around}."
+    else:
+        yield f"{who} {'better' if difference < 0 else 'worse'} than {than}, by {number(abs(difference))}{around}."
+
+
+def _harm(rows: list[Row]) -> Iterable[str]:
+    for column, what in HARM.items():
+        for end, kind in (("", "Expectations"), ("_drawn", "Draws")):
+            known = [row for row in rows if row[column + end] == row[column + end]]
+            harmful = [title_of(row) for row in known if row[column + end] > MOST]
+            if harmful:
+                yield f"{kind} of {listed(harmful)} invent {what}."
+            elif known:
+                yield f"{kind} invent no {what}."
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{number(abs(value))}"

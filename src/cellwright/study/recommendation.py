@@ -1,0 +1,84 @@
+"""Recommendation: what is to be said for and against each imputation, from the scores of all seeds.
+
+scores, a row per seed -> deviance, its difference from the best baseline (paired by seed), harm -> which to use
+
+The best baseline is the one with the least mean deviance. Seeds hide other molecules of the same cells: the interval
+tells of that and of the training's chance, not of other cells.
+"""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from cellwright.study.statistics import interval
+
+DEVIANCE = "poisson_deviance"
+# a rise of |correlation| in permuted genes, a share of the genes between halves of one label: more is harm
+HARM = {"false_correlation": 0.05, "false_markers": 0.05}
+DRAWN = "_drawn"  # of the same scores of draws
+FLOOR = "as_measured"  # fills nothing in, and therefore does no harm
+COLUMNS = [
+    "model", "setting", "is_baseline", "n_seeds", "deviance", "best_baseline", "difference", "ci_low", "ci_high",
+    *HARM, *(f"{name}{DRAWN}" for name in HARM), "means_are_harmless", "draws_are_harmless", "is_recommended",
+]  # fmt: skip
+Key = tuple[str, str]  # model, setting
+Values = dict[str, dict[Key, pd.Series]]  # by metric: of each model the value of every seed
+
+
+def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
+    """A row per model and setting, the least deviance first.
+
+    `scores` has the columns of `scores.csv` and model, setting, is_baseline, a row per seed. `difference` is of the
+    deviance from the best baseline, NaN for that itself. Harm that was not asked for is NaN, and counts as none; of a
+    model that does not draw it is NaN, and `draws_are_harmless` is false. Recommended is the least deviance of those of
+    which expectations or draws do no harm.
+    """
+    overall = scores[scores["group"] == ""] if len(scores) else scores
+    if not len(overall) or DEVIANCE not in set(overall["metric"]):
+        return pd.DataFrame(columns=COLUMNS)
+    values = {str(metric): _by_model(part) for metric, part in overall.groupby("metric")}
+    judged = overall[overall["metric"] == DEVIANCE]
+    names = zip(judged["model"].astype(str), judged["setting"].astype(str), strict=True)
+    is_baseline = dict(zip(names, judged["is_baseline"].astype(bool), strict=True))
+    order = sorted(values[DEVIANCE], key=lambda key: float(values[DEVIANCE][key].mean()))
+    best = next((key for key in order if is_baseline[key]), None)
+    table = pd.DataFrame([_row(values, key, best) | {"is_baseline": is_baseline[key]} for key in order])
+    able = (table["means_are_harmless"] | table["draws_are_harmless"]) & (table["model"] != FLOOR)
+    table["is_recommended"] = table.index == (able.idxmax() if able.any() else -1)
+    return table[COLUMNS]
+
+
+def _by_model(scores: pd.DataFrame) -> dict[Key, pd.Series]:
+    groups = scores.groupby(["model", "setting"], sort=False)
+    return {(str(model), str(setting)): part.set_index("seed")["value"] for (model, setting), part in groups}
+
+
+def _row(values: Values, key: Key, best: Key | None) -> dict[str, Any]:
+    deviance = values[DEVIANCE][key]
+    row: dict[str, Any] = {"model": key[0], "setting": key[1], "n_seeds": len(deviance)}
+    row |= {"deviance": float(deviance.mean()), "best_baseline": "" if best is None else " ".join(filter(None, best))}
+    row |= _difference(values[DEVIANCE], key, best)
+    of_means, of_draws = ({n: _mean(values, key, f"{n}{end}") for n in HARM} for end in ("", DRAWN))
+    asked = [name for name in HARM if name in values]
+    row |= of_means | {f"{name}{DRAWN}": value for name, value in of_draws.items()}
+    row["means_are_harmless"] = not any(of_means[name] > HARM[name] for name in asked)
+    row["draws_are_harmless"] = bool(asked) and all(of_draws[name] <= HARM[name] for name in asked)
+    return row
+
+
+def _mean(values: Values, key: Key, metric: str) -> float:
+    found = values.get(metric, {}).get(key)
+    return math.nan if found is None else float(found.mean())
+
+
+def _difference(by_seed: dict[Key, pd.Series], key: Key, best: Key | None) -> dict[str, float]:
+    """Mean difference over the seeds that both have, with its interval."""
+    nothing = dict.fromkeys(("difference", "ci_low", "ci_high"), math.nan)
+    if best is None or key == best:
+        return nothing
+    difference = (by_seed[key] - by_seed[best]).dropna()
+    if not len(difference):
+        return nothing
+    mean, _, low, high = interval(difference.to_numpy())
+    return {"difference": mean, "ci_low": low, "ci_high": high}
