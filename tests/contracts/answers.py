@@ -9,7 +9,17 @@ from contextlib import suppress
 import numpy as np
 import torch
 
-from cellwright.core.abilities import Attends, Classifies, Encodes, Forecasts, Generates, Imputes, Perturbs, Wanted
+from cellwright.core.abilities import (
+    Attends,
+    Classifies,
+    Draws,
+    Encodes,
+    Forecasts,
+    Generates,
+    Imputes,
+    Perturbs,
+    Wanted,
+)
 from cellwright.data.open import open_data
 from cellwright.data.source import in_order
 from cellwright.errors import CellwrightError
@@ -46,6 +56,9 @@ def answers(model, source, seed=0):
     if isinstance(model, Imputes):
         minibatch = next(iter(in_order(source, np.arange(16))))
         found["imputes"] = model.impute(minibatch, generator).numpy()
+    if isinstance(model, Draws):
+        minibatch = next(iter(in_order(source, np.arange(16))))
+        found["draws"] = model.draw(minibatch, generator).numpy()
     if isinstance(model, Perturbs):
         minibatch = next(iter(in_order(source, np.arange(source.n_obs), source.n_obs)))
         treated = (minibatch.condition * 0 + 1 - source.schema.control_code).clamp(min=0)

@@ -23,6 +23,7 @@ class AsMeasured(Model, Imputes):
     """Expects of a second measurement what the first one gave."""
 
     is_baseline = True
+    citations = ("Batson19",)  # no change as the floor of denoising
 
     @property
     def support(self) -> Support:

@@ -17,6 +17,7 @@ References: [Ho20] denoising diffusion; [Rombach22] on a latent; [Nichol21] sche
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from cellwright.core.abilities import Generates, Imputes, Wanted
+from cellwright.core.abilities import Draws, Generates, Imputes, Wanted
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
@@ -103,7 +104,7 @@ class Measured(NamedTuple):
     variance: Float[Tensor, "n_obs n_latent"]
 
 
-class Diffusion(Model, Generates, Imputes):
+class Diffusion(Model, Generates, Imputes, Draws):
     """A distribution over the latent of a VAE, by label."""
 
     reads = frozenset({"views", "batch", "covariates", "label", "coordinates"})
@@ -274,17 +275,28 @@ class Diffusion(Model, Generates, Imputes):
 
         Labels are not used, because they often come from the values themselves.
         """
+        latents = self._latents_given(minibatch, DRAWS, generator)
+        return torch.stack([self.vae.decoder.mean_given(z, minibatch) for z in latents]).mean(dim=0)
+
+    @torch.no_grad()
+    def draw(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """A latent given what was measured, and a draw of the cell's own rates given both."""
+        (z,) = self._latents_given(minibatch, 1, generator)
+        return self.vae.decoder.draw_given(z, minibatch, generator)
+
+    def _latents_given(
+        self, minibatch: Minibatch, n_draws: int, generator: Generator
+    ) -> Iterator[Float[Tensor, "n_obs n_latent"]]:
+        """Latents that the denoiser holds possible, each step drawn towards what was measured."""
         q = self.vae.posterior(minibatch)
         measured = Measured(minibatch, q.variance / self.latent_sd.square())
         told = self._told(minibatch, minibatch.library, guidance=0.0)
         when = schedule.times(FROM, math.ceil(FROM * self.options.n_steps))
         centre, start = self._standardise(q.mean), torch.full_like(minibatch.library[:, 0], FROM)
-        total = torch.zeros(minibatch.n_obs, self.schema.n_vars, device=centre.device)
-        for _ in range(DRAWS):
+        for _ in range(n_draws):
             x_t = schedule.noisy(centre, self._normal(minibatch.n_obs, generator), start)
             x = schedule.ddim(lambda x_t, t: self._towards(self._clean(x_t, t, told), t, measured), x_t, when)
-            total += self.vae.decoder.mean_given(x * self.latent_sd + self.latent_mean, minibatch)
-        return total / DRAWS
+            yield x * self.latent_sd + self.latent_mean
 
     def _towards(
         self, x: Float[Tensor, "n_obs n_latent"], t: Float[Tensor, " n_obs"], measured: Measured

@@ -27,6 +27,7 @@ class GeneMean(Model, Imputes):
     """Expects of every cell its library times the share that each feature has among all molecules."""
 
     is_baseline = True
+    citations = ("Batson19",)  # the mean as the simplest denoising
 
     def __init__(self, schema: Schema, options: GeneMeanOptions = GeneMeanOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)

@@ -146,12 +146,14 @@ def _blocks(
 ) -> Iterator[_Block]:
     generator = torch.Generator().manual_seed(seed)
     for minibatch in in_order(source, None, BLOCK_ROWS):
-        layers = {key_added: _on_scale(_filled(imputer, minibatch, options, generator), minibatch, options)}
+        values = _on_scale(_filled(imputer, minibatch, options, generator), minibatch, options)
+        layers = {key_added: values}
         if options.n_draws:
             assert isinstance(imputer, Draws), "refused before"
             layers[f"{key_added}_sd"] = _spread(imputer, minibatch, options, generator)
         x = minibatch.x.values.numpy() if minibatch.x.is_dense else minibatch.x.csr()
-        yield _Block(x, {name: _thresholded(values, options.threshold) for name, values in layers.items()})
+        kept = values >= options.threshold if options.threshold else None
+        yield _Block(x, {name: _stored(layer, kept) for name, layer in layers.items()})
 
 
 def _filled(imputer: Imputes, minibatch: Minibatch, options: ImputeOptions, generator: torch.Generator) -> Tensor:
@@ -182,10 +184,9 @@ def _spread(imputer: Draws, minibatch: Minibatch, options: ImputeOptions, genera
     return variance.sqrt().float()
 
 
-def _thresholded(values: Tensor, threshold: float) -> Matrix:
-    if not threshold:
-        return values.numpy()
-    return sparse.csr_matrix(torch.where(values < threshold, 0.0, values).numpy())
+def _stored(values: Tensor, kept: Tensor | None) -> Matrix:
+    """Dense, or sparse with what is kept; a spread is kept where its value is."""
+    return values.numpy() if kept is None else sparse.csr_matrix(torch.where(kept, values, 0.0).numpy())
 
 
 def _stacked(parts: list[Matrix]) -> Matrix:

@@ -1,0 +1,80 @@
+"""Proteins: which gene an antibody belongs to, and which cells have which values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+from cellwright.data.open import open_data
+from cellwright.data.proteins import GENE_OF, linked, proteins_of
+from cellwright.errors import DataFileError, SchemaMismatch
+
+GENES = ["hg19_CD19", "hg19_FCGR3A", "hg19_CD3E", "hg19_PDCD1", "hg19_CD4", "hg19_MYC"]
+
+
+@pytest.mark.parametrize(
+    ("protein", "gene"),
+    [
+        ("CD19", "hg19_CD19"),
+        ("cd19", "hg19_CD19"),
+        ("CD16", "hg19_FCGR3A"),
+        ("cd3.1", "hg19_CD3E"),
+        ("CD3-2", "hg19_CD3E"),
+        ("PD-1 (CD279)", "hg19_PDCD1"),
+        ("cd4.2", "hg19_CD4"),
+        ("IgG1", None),
+        ("CD8", None),
+    ],
+)
+def test_a_protein_finds_its_gene_by_name_by_nomenclature_and_without_clone_or_genome(protein, gene):
+    assert linked([protein], GENES, {}).get(protein) == gene
+
+
+def test_links_that_are_given_overrule_the_nomenclature():
+    assert linked(["CD16"], GENES, {"CD16": "MYC"}) == {"CD16": "hg19_MYC"}
+    assert linked(["CD16"], GENES, {"CD16": "absent"}) == {}
+
+
+def test_no_name_of_the_nomenclature_is_its_own_gene():
+    assert not {name for name, gene in GENE_OF.items() if name == gene}
+
+
+def rna(names=("a", "b", "c")):
+    return open_data(AnnData(np.ones((len(names), 6), np.float32), obs=pd.DataFrame(index=list(names)),
+                             var=pd.DataFrame(index=GENES)))  # fmt: skip
+
+
+def protein_data(values, names, proteins):
+    return AnnData(np.asarray(values, np.float32), obs=pd.DataFrame(index=names), var=pd.DataFrame(index=proteins))
+
+
+def test_cells_are_matched_by_name_and_one_without_proteins_has_nan():
+    found = proteins_of(rna(), protein_data([[0.5, -1], [2, 3]], ["c", "a"], ["CD19", "IgG1"]))
+    assert (found.names, found.genes) == (("CD19",), ("hg19_CD19",))
+    np.testing.assert_array_equal(found.values[:, 0], [2, np.nan, 0.5])
+
+
+def test_counts_become_centred_log_ratios_and_other_values_stay():
+    counts = np.array([[3, 10, 0], [1, 2, 3]])
+    found = proteins_of(rna(("a", "b")), protein_data(counts, ["a", "b"], ["CD19", "CD16", "IgG1"]))
+    logs = np.log1p(counts)
+    np.testing.assert_allclose(found.values, (logs - logs.mean(axis=1, keepdims=True))[:, :2], rtol=1e-6)
+
+
+def test_other_cells_and_proteins_without_a_gene_are_refused():
+    with pytest.raises(SchemaMismatch, match="same cells, by name"):
+        proteins_of(rna(), protein_data([[1.0]], ["elsewhere"], ["CD19"]))
+    with pytest.raises(SchemaMismatch, match="--links"):
+        proteins_of(rna(), protein_data([[1.0]], ["a"], ["unheard of"]))
+
+
+def test_a_table_of_links_is_read_and_another_file_refused(tmp_path):
+    table = tmp_path / "links.csv"
+    table.write_text("protein,gene\nodd name,MYC\n")
+    found = proteins_of(rna(), protein_data([[1.5]], ["a"], ["odd name"]), links=table)
+    assert found.genes == ("hg19_MYC",)
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(DataFileError, match="protein and gene"):
+        proteins_of(rna(), protein_data([[1.5]], ["a"], ["odd name"]), links=table)
+    with pytest.raises(DataFileError, match="cannot be read"):
+        proteins_of(rna(), protein_data([[1.5]], ["a"], ["odd name"]), links=tmp_path / "absent.csv")
