@@ -4,8 +4,6 @@ Tests of an ability run over the models that have it.
 """
 
 import runpy
-import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -222,6 +220,18 @@ def fitted(name, data, fit_options=SHORT, **options):
     return model, history
 
 
+@cache
+def told(name, **options):
+    """Weights and answers of a model after the short training: many tests compare with them, none gets the model."""
+    data = data_of(kind_of(name))
+    model, _ = fitted(name, data, **options)
+    return state_of(model), answers(model, data)
+
+
+def state_of(model):
+    return {name: value.numpy() for name, value in model.state_dict().items()}
+
+
 def objectives_of(model, data):
     """All objectives of a new model, each stage prepared as `fit` does it."""
     model.eval()
@@ -325,7 +335,7 @@ def test_evaluation_does_not_depend_on_the_order_of_cells(name, data):
 
 @every_model
 def test_the_same_seed_repeats_and_another_differs(name, data):
-    first, again = answers(fitted(name, data)[0], data), answers(fitted(name, data)[0], data)
+    (_, first), again = told(name), answers(fitted(name, data)[0], data)
     other = answers(fitted(name, data, SHORT.model_copy(update={"seed": 1}))[0], data)
     assert same(first, again)
     assert not same(first, other) or name in {"no_change", "as_measured"}  # they learn nothing that could differ
@@ -361,12 +371,13 @@ def test_held_out_cells_change_nothing(name, cells):
 
 
 @every_model
-def test_a_saved_run_gives_the_same_answers_in_another_process(name, data, cells, tmp_path):
+def test_a_saved_run_gives_the_same_answers_in_another_process(name, data, cells, tmp_path, started):
     model = made(name, data)
     fit(model, data, SHORT, run=tmp_path / "run", progress=False)
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    files = [str(tmp_path / file) for file in ("run", "cells.h5ad", "there.npz")]
-    subprocess.run([sys.executable, str(ANSWERS), *files], check=True)
+    process = started(ANSWERS, tmp_path / "run", tmp_path / "cells.h5ad", tmp_path / "there.npz")
+    process.join()
+    assert process.exitcode == 0
     there = dict(np.load(tmp_path / "there.npz"))
     assert there
     assert same(answers(model, data), there)
@@ -539,14 +550,10 @@ def test_every_option_changes_something(name, option, data):
     """Weights, or what is said of cells: some options say how a fitted model is used."""
     entry = MODELS[name]
     needed = {key: value for key, value in NEEDS.get(option, {}).items() if key in entry.options_type.model_fields}
-    base, _ = fitted(name, data, **needed)
+    state, said = told(name, **needed)
     other = OTHER_VALUES_OF.get((name, option), OTHER_VALUES[option])
     changed, _ = fitted(name, data, **{**needed, option: other})
-    assert not (same(state_of(base), state_of(changed)) and same(answers(base, data), answers(changed, data)))
-
-
-def state_of(model):
-    return {name: value.numpy() for name, value in model.state_dict().items()}
+    assert not (same(state, state_of(changed)) and same(said, answers(changed, data)))
 
 
 def test_every_option_of_the_table_has_another_value_to_be_tried_with():

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -79,8 +77,9 @@ def test_a_fit_that_died_resumes_to_the_same_weights_and_history(data, tmp_path,
     assert not (tmp_path / "halved" / "checkpoint").exists()
 
 
+LONG = FitOptions(max_epochs=40, batch_size=32)
 SCRIPT = """
-import sys, anndata, torch, cellwright as cw
+import sys, torch, cellwright as cw
 torch.set_num_threads(1)
 data = cw.open_data(sys.argv[1])
 options = cw.FitOptions(max_epochs=40, batch_size=32, checkpoint_seconds=0)
@@ -88,23 +87,37 @@ cw.fit(cw.VAE(data.schema, cw.VAEOptions(n_latent=3, n_hidden=16)), data, option
 """
 
 
-def started(cells_path, run_path):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(cells_path), str(run_path)])
+@pytest.fixture(scope="module")
+def stored(cells, tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored") / "cells.h5ad"
+    cells.write_h5ad(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def never_killed(stored, tmp_path_factory):
+    """The run that `SCRIPT` would leave if nobody killed it, fitted here."""
+    data, run = open_data(stored), tmp_path_factory.mktemp("runs") / "whole"
+    fit(VAE(data.schema, SMALL), data, LONG, run=run, progress=False)
+    return run
 
 
 @pytest.mark.parametrize("seed", [0, 1], ids="moment {}".format)
-def test_a_fit_killed_with_sigkill_at_a_random_moment_resumes_to_the_same_weights(cells, tmp_path, seed):
-    cells.write_h5ad(tmp_path / "cells.h5ad")
-    assert started(tmp_path / "cells.h5ad", tmp_path / "whole").wait() == 0
-    process = started(tmp_path / "cells.h5ad", tmp_path / "killed")
+def test_a_fit_killed_with_sigkill_at_a_random_moment_resumes_to_the_same_weights(
+    never_killed, stored, tmp_path, started, seed
+):
+    (tmp_path / "program.py").write_text(SCRIPT)
+    process = started(tmp_path / "program.py", stored, tmp_path / "killed")
     checkpoint = tmp_path / "killed" / "checkpoint" / "state.safetensors"
-    while not checkpoint.exists() and process.poll() is None:
+    while not checkpoint.exists() and process.is_alive():
         time.sleep(0.002)
     time.sleep(np.random.default_rng(seed).uniform(0, 0.3))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert started(tmp_path / "cells.h5ad", tmp_path / "killed").wait() == 0
-    whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    process.kill()
+    process.join()
+    resuming = started(tmp_path / "program.py", stored, tmp_path / "killed")
+    resuming.join()
+    assert resuming.exitcode == 0
+    whole, killed = (load_file(run / "model.safetensors") for run in (never_killed, tmp_path / "killed"))
     assert all(torch.equal(value, killed[name]) for name, value in whole.items())
 
 

@@ -199,7 +199,8 @@ def _joined_names(
         )
     kept = common if options.join == "inner" else every
     missing = {file: tuple(n for n in kept if n not in names) for file, names in sets.items()}
-    return kept, missing, tuple(name for name in every if name not in set(kept))
+    is_kept = set(kept)
+    return kept, missing, tuple(name for name in every if name not in is_kept)
 
 
 def _over(names: tuple[str, ...], table: Table, origin: str) -> Store:
