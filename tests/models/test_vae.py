@@ -69,3 +69,10 @@ def test_the_encoder_does_not_look_at_the_batch(model, minibatch):
 
     other = replace(minibatch, batch=(minibatch.batch + 1) % 3)
     assert torch.equal(model.encode(minibatch), model.encode(other))
+
+
+def test_what_is_learnt_after_the_training_moves_theta_alone(data, model):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.learn(data, np.arange(64), np.random.default_rng(0))
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"decoder.head.log_theta"}

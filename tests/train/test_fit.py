@@ -150,6 +150,7 @@ def test_the_weights_of_the_best_validation_epoch_are_kept(data):
         return Loss({"planted": planted})
 
     model.stages = lambda: [[Objective("elbo", worse_and_worse, trains=model)]]
+    model.learn = lambda *_: None  # what is estimated after the training is no weight of an epoch
     history = fit(model, data, SHORT, progress=False)
     assert history.best_epoch == 1
     for name, value in seen[1].items():
@@ -253,7 +254,8 @@ def test_a_second_fit_goes_on_from_the_weights(data):
     first = losses(fit(model, data, SHORT, progress=False), "validation").min()
     start = losses(fit(model, data, SHORT, progress=False), "train")[0]
     fresh = losses(fit(VAE(data.schema, SMALL), data, SHORT, progress=False), "train")[0]
-    assert abs(start - first) < abs(fresh - first)
+    # below where the first fit ended, because theta was brought to its maximum after it
+    assert start < first < fresh
 
 
 def test_a_remedy_without_its_annotation_is_refused_before_a_folder_is_made(cells, tmp_path):

@@ -5,17 +5,20 @@
 The negative ELBO is -E_q[log p(x | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per cell. The KL weight can rise
 from 0 during the first epochs, because at full weight from the first step it empties the latent before the decoder
 has learned to use it.
-Differs from [Lopez18]: the library size is observed, not inferred.
+Differs from [Lopez18]: the library size is observed, not inferred; and what the likelihood holds per feature (theta) is
+brought to its maximum after the training, which leaves encoder and decoder as they are (`parts/likelihood_width.py`).
 
-References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI; [Kingma15] Adam.
+References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI; [Kingma15] Adam;
+[Riedmiller93] for theta.
 """
 
 from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
+from torch import Generator, Tensor
 
 from cellwright.core.abilities import Decodes, Encodes
 from cellwright.core.minibatch import Minibatch
@@ -31,6 +34,7 @@ from cellwright.models.model import Model
 from cellwright.models.parts.cell_encoder import MLPEncoder
 from cellwright.models.parts.encoders import AnyEncoder
 from cellwright.models.parts.feature_decoder import FeatureDecoder
+from cellwright.models.parts.likelihood_width import learn_width
 from cellwright.nn.mlp import Activation, Hidden
 from cellwright.nn.transform import Transform, support_of
 
@@ -58,7 +62,7 @@ class VAE(Model, Encodes, Decodes):
     """Encodes a cell as a Gaussian over z; decodes z and the batch as a distribution over its features."""
 
     reads = frozenset({"views", "batch", "covariates", "coordinates"})
-    citations = ("Kingma14", "Higgins17", "Lopez18", "Kingma15")
+    citations = ("Kingma14", "Higgins17", "Lopez18", "Kingma15", "Riedmiller93")
 
     def __init__(self, schema: Schema, options: VAEOptions = VAEOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)
@@ -116,3 +120,13 @@ class VAE(Model, Encodes, Decodes):
             {"reconstruction": -self.decoder.log_prob(z, minibatch), "kl": kl},
             weights={"kl": self.options.beta * step.warmup(self.options.kl_warmup_epochs)},
         )
+
+    def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        learn_width(self.decoder, lambda cells: self._drawn(cells, generator), source, rows, rng)
+
+    @torch.no_grad()
+    def _drawn(self, cells: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_latent"]:
+        """A latent of each cell from its posterior."""
+        q = self.posterior(cells)
+        return q.mean + q.variance.sqrt() * torch.randn(q.mean.shape, generator=generator)
