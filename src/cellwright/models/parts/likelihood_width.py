@@ -40,7 +40,7 @@ def learn_width(
 
     `latent` draws a latent (n_obs, n_latent) of each cell of a minibatch.
     """
-    widths = list(decoder.head.parameters(recurse=False))
+    widths: list[Tensor] = list(decoder.head.parameters(recurse=False))
     if not widths:
         return
     sample = rows if len(rows) <= MAX_CELLS else np.sort(rng.choice(rows, MAX_CELLS, replace=False))
