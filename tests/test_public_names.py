@@ -13,6 +13,8 @@ import cellwright
 PUBLIC = [
     "__version__",
     "AbilityError",
+    "augment_study",
+    "AugmentOptions",
     "Autoencoder",
     "AutoencoderOptions",
     "Bernoulli",

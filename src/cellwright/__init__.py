@@ -86,6 +86,8 @@ _WHERE = {
     # many runs
     "CompareOptions": "study.compare",
     "compare": "study.compare",
+    "AugmentOptions": "study.augment_plan",
+    "augment_study": "study.augment",
     "PerturbOptions": "study.perturb_plan",
     "perturb_study": "study.perturb",
     "RecoverOptions": "study.recover",

@@ -37,6 +37,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("obs", "{label_key}", "category of str", "(n_obs,)", "generate", "label that each cell was made with"),
     Key("obs", "{batch_key}", "category of str", "(n_obs,)", "generate", "batch that each cell was made with"),
+    Key("obs", "{condition_key}", "category of str", "(n_obs,)", "generate", "condition that each cell was made with"),
     Key("obs", "generated", "category of str", "(n_obs,)", "generate", "the model that made each cell"),
     Key("obs", "{condition_key}", "category of str", "(n_obs,)", "perturb", "condition that is predicted"),
     Key("obs", "predicted_from", "category of str", "(n_obs,)", "perturb", "condition that each cell had"),

@@ -7,6 +7,8 @@ from anndata import read_h5ad
 from cellwright.cli.generate import _counts
 from cellwright.errors import OptionError
 
+QUICK = ["--max-epochs", "1", "--n-latent", "3", "--n-hidden", "16"]
+
 
 @pytest.fixture
 def generator(cellwright, cells, tmp_path):
@@ -76,10 +78,27 @@ def test_what_cannot_be_made_ends_with_2_and_no_file(generated, simulated, token
     assert not path.exists()
 
 
-def test_a_model_that_does_not_generate_ends_with_2(cellwright, finished, tmp_path):
-    ended = cellwright("generate", finished, "--n", 5, "--out", tmp_path / "new.h5ad")
+def test_a_model_that_does_not_generate_ends_with_2(cellwright, cells, tmp_path):
+    assert cellwright("fit", "pca", cells, "--n-latent", "3", "--out", tmp_path / "pca").code == 0
+    ended = cellwright("generate", tmp_path / "pca", "--n", 5, "--out", tmp_path / "new.h5ad")
     assert ended.code == 2
-    assert "vae cannot do `generate`" in ended.sentence
+    assert "pca cannot do `generate`" in ended.sentence
+
+
+def test_cells_of_one_condition_come_with_it(cellwright, simulated, tmp_path):
+    treated = simulated.copy()
+    treated.obs["condition"] = np.where(np.arange(treated.n_obs) % 3, "control", "drug")
+    treated.write_h5ad(tmp_path / "treated.h5ad")
+    keys = ["--label-key", "label", "--condition-key", "condition"]
+    assert cellwright("fit", "vae", tmp_path / "treated.h5ad", "--out", tmp_path / "vae", *keys, *QUICK).code == 0
+    label = treated.obs["label"].iloc[0]
+    wish = ["--n", 9, "--label", label, "--out", tmp_path / "new.h5ad"]
+    assert cellwright("generate", tmp_path / "vae", *wish, "--condition", "drug").code == 0
+    new = read_h5ad(tmp_path / "new.h5ad").obs
+    assert new[["label", "condition"]].drop_duplicates().to_numpy().tolist() == [[label, "drug"]]
+    ended = cellwright("generate", tmp_path / "vae", *wish, "--condition", "drugs")
+    assert ended.code == 2
+    assert "conditions of generate must be values of 'condition': control, drug; 'drugs' is none" in ended.sentence
 
 
 def test_names_may_hold_commas_and_equal_signs():

@@ -52,7 +52,7 @@ def answers(model, source, seed=0):
     generator = torch.Generator().manual_seed(seed)
     if isinstance(model, Generates):
         anything = torch.full((N_GENERATED,), -1, dtype=torch.int64)
-        found["generates"] = model.generate(Wanted(anything, anything), generator).numpy()
+        found["generates"] = model.generate(Wanted(anything, anything, anything), generator).numpy()
     if isinstance(model, Imputes):
         minibatch = next(iter(in_order(source, np.arange(16))))
         found["imputes"] = model.impute(minibatch, generator).numpy()

@@ -526,12 +526,12 @@ def test_generated_cells_are_what_data_could_be_and_repeat_under_their_generator
 
 
 @models_with("generates")
-def test_labels_and_batches_can_be_asked_for(name, data):
+def test_labels_batches_and_conditions_can_be_asked_for(name, data):
     model, _ = fitted(name, data)
     assert model.label_counts.tolist() == np.bincount(data.annotation.label).tolist() or model.label_counts.sum() > 0
     for label in range(data.schema.n_labels):
-        for batch in (-1, 0, 1):
-            wanted = Wanted(torch.full((5,), label), torch.full((5,), batch))
+        for batch, condition in ((-1, -1), (0, 0), (1, 1)):
+            wanted = Wanted(*(torch.full((5,), code) for code in (label, batch, condition)))
             with torch.no_grad():
                 made_cells = model.generate(wanted, torch.Generator().manual_seed(0))
             assert made_cells.shape == (5, data.schema.n_vars)

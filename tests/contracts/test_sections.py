@@ -14,6 +14,7 @@ from cellwright.report.theme import Figure
 
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
+AUGMENT = runpy.run_path(str(Path(__file__).parents[1] / "report" / "augment_folder.py"))
 FOLDER = Path(sections.__file__).parent
 
 
@@ -29,9 +30,16 @@ def responses(tmp_path_factory):
     return RESPONSES["write_responses"](tmp_path_factory.mktemp("sections") / "responses", story)
 
 
+@pytest.fixture(scope="module")
+def augmentation(tmp_path_factory):
+    return AUGMENT["write_augmentation"](tmp_path_factory.mktemp("sections") / "augmentation")
+
+
 @pytest.fixture
-def study(name, comparison, responses):
+def study(name, comparison, responses, augmentation):
     """The kind of study that the section is for."""
+    if name.startswith("augment"):
+        return augmentation
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -40,6 +48,8 @@ def run_of(name):
     """The folder of a network's run in such a study."""
 
     def folder(study):
+        if name.startswith("augment"):
+            return AUGMENT["augment_run"](study)
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)
@@ -109,17 +119,19 @@ def test_a_section_of_a_failed_run_renders(name, comparison):
     assert contents.problems == []
 
 
-def test_a_section_says_nothing_or_something_of_the_other_kind_of_study(name, comparison, responses):
-    for study in (comparison, responses):
+def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(name, comparison, responses, augmentation):
+    for study in (comparison, responses, augmentation):
         contents = read_contents(study)
         render_section(name, SECTIONS[name], contents, _environment())
         assert contents.problems == []
 
 
-@pytest.mark.parametrize("missing", ["networks.csv", "remedies.csv", "leaderboard.csv", "study.toml"])
-def test_a_section_does_without_a_table_of_the_study(name, missing, responses, tmp_path):
-    folder = Path(shutil.copytree(responses, tmp_path / "study"))
-    (folder / missing).unlink()
+@pytest.mark.parametrize(
+    "missing", ["networks.csv", "remedies.csv", "augment.csv", "verdict.txt", "leaderboard.csv", "study.toml"]
+)
+def test_a_section_does_without_a_table_of_the_study(name, missing, responses, augmentation, tmp_path):
+    folder = Path(shutil.copytree(augmentation if name.startswith("augment") else responses, tmp_path / "study"))
+    (folder / missing).unlink(missing_ok=True)
     contents = read_contents(folder)
     render_section(name, SECTIONS[name], contents, _environment())
     assert contents.problems == []

@@ -42,7 +42,7 @@ def rng(seed=0):
 
 
 def enlarged(source, rows, n_new=50, space="expression", seed=0):
-    return with_synthetic(source, [Enlarged("c", rows, n_new)], 4, space, rng(seed))
+    return with_synthetic(source, [Enlarged("c", rows, n_new, 4)], space, rng(seed))
 
 
 def new_values(source, wider):
@@ -218,7 +218,7 @@ def test_too_few_cells_are_refused(source):
 
 
 def test_without_a_class_to_enlarge_the_source_is_the_same(source):
-    assert with_synthetic(source, [], 5, "expression", rng()) is source
+    assert with_synthetic(source, [], "expression", rng()) is source
 
 
 def test_components_are_those_of_scikit_learn_of_the_rows_that_are_given(source):

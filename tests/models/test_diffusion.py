@@ -54,8 +54,8 @@ def untrained(data, **options):
     return model
 
 
-def wanted(label, batch, n=50):
-    return Wanted(torch.full((n,), label), torch.full((n,), batch))
+def wanted(label, batch, n=50, condition=-1):
+    return Wanted(torch.full((n,), label), torch.full((n,), batch), torch.full((n,), condition))
 
 
 def seeded(seed=0):
@@ -220,8 +220,13 @@ def test_a_pretrained_vae_is_copied_and_not_trained(data, run_of_a_vae):
     assert [[objective.name for objective in stage] for stage in model.stages()] == [["denoising", "width"]]
     fit(model, data, SHORT, progress=False)
     for name, value in load_run(run_of_a_vae).state_dict().items():
-        if name != "decoder.head.log_theta":
+        if name.startswith(("encoder", "decoder")) and name != "decoder.head.log_theta":
             assert torch.equal(value, model.vae.state_dict()[name]), name
+
+
+def test_the_pretrained_run_may_know_other_labels(cells, run_of_a_vae):
+    data = open_data(cells, batch_key="batch")
+    fit(Diffusion(data.schema, DiffusionOptions(**SMALL, pretrained=run_of_a_vae)), data, SHORT, progress=False)
 
 
 def test_another_width_than_the_pretrained_runs_is_refused(data, run_of_a_vae):

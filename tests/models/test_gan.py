@@ -34,8 +34,8 @@ def prepared(data, **options):
     return model.eval()
 
 
-def wanted(n, label=-1, batch=-1):
-    return Wanted(torch.full((n,), label), torch.full((n,), batch))
+def wanted(n, label=-1, batch=-1, condition=-1):
+    return Wanted(torch.full((n,), label), torch.full((n,), batch), torch.full((n,), condition))
 
 
 def test_it_starts_from_the_shares_of_each_label_and_of_all_cells(data, truth):
@@ -47,6 +47,22 @@ def test_it_starts_from_the_shares_of_each_label_and_of_all_cells(data, truth):
     library = counts.sum() / len(counts)
     expected = (cells.sum(axis=0) + library * overall) / (cells.sum() + library)
     np.testing.assert_allclose(shares[2], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_with_conditions_it_starts_from_the_shares_of_each_label_under_each(truth):
+    adata = truth.adata.copy()
+    adata.obs["dose"] = np.where(np.arange(600) % 3, "low", "high")
+    data = open_data(adata, label_key="label", condition_key="dose")
+    model = prepared(data)
+    counts = adata.X.toarray()
+    library, overall = counts.sum() / 600, counts.sum(axis=0) / counts.sum()
+    for condition, fits in ((0, np.arange(600) % 3 == 0), (1, np.arange(600) % 3 > 0)):
+        cells = counts[fits & (truth.label == 1)]
+        expected = (cells.sum(axis=0) + library * overall) / (cells.sum() + library)
+        cell = next(iter(in_order(data, np.flatnonzero(fits & (truth.label == 1))[:1])))
+        np.testing.assert_allclose(model._mean(cell)[0].exp(), expected, rtol=1e-3, atol=1e-6)
+        told = model._told(cell, cell.library)[0]
+        assert told[3:5].tolist() == [float(condition == 0), float(condition == 1)]
 
 
 def test_a_rare_label_can_be_asked_for_more_often_than_it_was_seen(data, truth):

@@ -12,6 +12,7 @@ from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.split import random_split
 from cellwright.errors import UnsuitableValues
 from cellwright.models.independent_nb import LARGEST_THETA, IndependentNB
+from cellwright.models.parts.kinds import kind_of
 from cellwright.train.fit import fit
 
 
@@ -51,11 +52,25 @@ def test_share_and_theta_are_the_moments_of_a_labels_cells_and_the_last_row_of_a
         np.testing.assert_allclose(model.theta[row], theta, rtol=1e-3)
 
 
+def test_with_conditions_the_moments_are_those_of_each_label_under_each(cells):
+    adata = cells.copy()
+    adata.obs["dose"] = np.where(np.arange(300) % 3, "low", "high")
+    model = fitted(adata, label_key="label", condition_key="dose")
+    counts = cells.X.toarray().astype(np.float64)
+    for label, name in enumerate(model.schema.label.values):
+        for condition, dose in enumerate(["high", "low"]):
+            fits = ((adata.obs["label"] == name) & (adata.obs["dose"] == dose)).to_numpy()
+            row = kind_of(model.schema, torch.tensor([label]), torch.tensor([condition]))[0]
+            share, theta = moments(counts[fits])
+            np.testing.assert_allclose(model.share[row], share, rtol=1e-5)
+            np.testing.assert_allclose(model.theta[row], theta, rtol=1e-3)
+
+
 def test_drawn_cells_have_the_mean_and_the_variance_of_their_label(cells):
     model = fitted(cells, label_key="label")
     n = 40_000
     code = torch.ones(n, dtype=torch.int64)
-    drawn = model.generate(Wanted(code, code * 0 - 1), torch.Generator().manual_seed(0)).double().numpy()
+    drawn = model.generate(Wanted(code, code * 0 - 1, code * 0 - 1), torch.Generator().manual_seed(0)).double().numpy()
     of_label = (cells.obs["label"] == model.schema.label.values[1]).to_numpy()
     library = np.asarray(cells.X[of_label].sum(axis=1), dtype=np.float64)
     mean = library * model.share[1].double().numpy()
@@ -71,7 +86,7 @@ def test_no_feature_of_a_drawn_cell_knows_of_another(cells):
     """Given the library they are independent: shares of the library hardly correlate, those of real cells do."""
     model = fitted(cells, label_key="label")
     code = torch.zeros(5000, dtype=torch.int64)
-    drawn = model.generate(Wanted(code, code - 1), torch.Generator().manual_seed(0)).numpy()
+    drawn = model.generate(Wanted(code, code - 1, code - 1), torch.Generator().manual_seed(0)).numpy()
     real = cells.X[(cells.obs["label"] == model.schema.label.values[0]).to_numpy()].toarray()
 
     def mean_correlation(counts):

@@ -32,7 +32,7 @@ def fitted(adata, **options):
 
 def handed_out(model, label, batch, n, seed=0):
     code = torch.zeros(n, dtype=torch.int64)
-    return model.generate(Wanted(code + label, code + batch), torch.Generator().manual_seed(seed)).numpy()
+    return model.generate(Wanted(code + label, code + batch, code - 1), torch.Generator().manual_seed(seed)).numpy()
 
 
 def rows(values):

@@ -18,6 +18,12 @@ def study(study_builder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def augmentation(tmp_path_factory):
+    builder = runpy.run_path(str(Path(__file__).with_name("augment_folder.py")))
+    return builder["write_augmentation"](tmp_path_factory.mktemp("report") / "sln-study")
+
+
+@pytest.fixture(scope="session")
 def responses_builder():
     """The names of `response_folder.py`."""
     return runpy.run_path(str(Path(__file__).with_name("response_folder.py")))

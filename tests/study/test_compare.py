@@ -67,8 +67,8 @@ def test_the_leaderboard_on_disk_is_the_one_returned_with_the_columns_of_the_con
     there = pd.read_csv(out / "leaderboard.csv")
     assert there.columns.tolist() == LEADERBOARD_COLUMNS
     assert len(there) == len(board)
-    assert set(there["model"]) == {"pca", "pca_unscaled", "ae", "vae"}
-    assert set(there.loc[there["is_baseline"], "model"]) == {"pca", "pca_unscaled"}
+    assert set(there["model"]) == {"pca", "pca_unscaled", "nb_by_label", "real_cells", "ae", "vae"}
+    assert set(there.loc[there["is_baseline"], "model"]) == {"pca", "pca_unscaled", "nb_by_label", "real_cells"}
     assert (there["n_seeds"] == 2).all()
 
 
@@ -87,7 +87,7 @@ def test_all_models_have_the_same_split_per_seed(study):
     out, _ = study
     for seed in (0, 1):
         splits = [(run / "split.csv").read_text() for run in (out / "runs").glob(f"*-s{seed}")]
-        assert len(splits) == 4
+        assert len(splits) == 6
         assert len(set(splits)) == 1
     assert len({(run / "split.csv").read_text() for run in (out / "runs").iterdir()}) == 2
 
@@ -100,7 +100,8 @@ def test_every_run_folder_is_whole(study, cells):
         assert run.verify() == []
         adata = read_h5ad(path / "cells.h5ad")
         assert adata.obs_names.tolist() == cells.obs_names.tolist()
-        assert adata.obsm[f"X_{run.record.model}"].shape == (150, 3)
+        if run.record.model not in ("nb_by_label", "real_cells"):  # they encode nothing
+            assert adata.obsm[f"X_{run.record.model}"].shape == (150, 3)
 
 
 def test_running_it_again_repeats_nothing_and_changes_no_run(study, cells, monkeypatch):
@@ -139,7 +140,7 @@ def test_an_error_nobody_foresaw_is_a_row_too_with_its_traceback_in_the_log(cell
 
 
 def test_a_comparison_killed_after_the_fit_goes_on_with_the_evaluation(cells, tmp_path, monkeypatch):
-    options = TWO.model_copy(update={"models": (*BASELINES, "vae:n_latent=3"), "seeds": 1})
+    options = TWO.model_copy(update={"models": (*BASELINES, "ae:n_latent=3"), "seeds": 1})
 
     def killed(*_, **__):
         raise KeyboardInterrupt
@@ -352,3 +353,15 @@ def test_sequences_with_gaps_and_negative_values_meet_baselines_that_can_use_the
     assert (board["status"] == "done").all(), board["reason"].tolist()
     assert set(board["model"]) == {"pca", "pca_unscaled", "logistic", "logistic_balanced", "knn", "lstm", "sequence_ae"}
     assert set(board.loc[board["is_baseline"], "setting"]) == {"transform=none"}
+
+
+def test_a_baseline_that_cannot_use_the_values_is_not_added(cells, tmp_path):
+    rates = cells.copy()
+    rates.X = rates.X * 1.5
+    options = TWO.model_copy(update={"models": ("vae:n_latent=3:likelihood=gaussian", *BASELINES), "seeds": 1})
+    board = compare(rates, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert set(board["model"]) == {"pca", "pca_unscaled", "real_cells", "vae"}
+    assert (board["status"] == "done").all()
+    asked = options.model_copy(update={"models": ("nb_by_label", *options.models)})
+    board = compare(rates, asked, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert "counts" in board.set_index("model").loc["nb_by_label", "reason"]

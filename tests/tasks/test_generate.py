@@ -52,6 +52,11 @@ def names(model, key="label"):
     return getattr(model.schema, key).values
 
 
+def only_labels(codes):
+    """Codes of label, batch and condition, the last two left open."""
+    return np.stack([codes, np.full(len(codes), -1), np.full(len(codes), -1)], axis=1)
+
+
 def test_without_wishes_labels_and_their_batches_come_in_the_proportions_of_the_training_cells(cells, model):
     train = cells.obs.iloc[SPLIT.train]
     made = generate(model, 1000)
@@ -103,6 +108,62 @@ def test_a_batch_without_wishes_for_labels_has_the_labels_of_its_training_cells(
     made = generate(model, 200, batches="b")
     assert set(made.obs["batch"]) == {"b"}
     assert set(counts(made)) == set(names(model)[:2])
+
+
+@pytest.fixture(scope="module")
+def treated(cells):
+    """A third of the cells is treated, but none of the rarest label; a model that hands them out."""
+    adata = cells.copy()
+    rare = adata.obs["label"] == adata.obs["label"].cat.categories[2]
+    adata.obs["treatment"] = np.where((np.arange(300) % 3 == 1) & ~rare, "drug", "none")
+    return adata, fitted("real_cells", open_data(adata, **KEYS, condition_key="treatment"))
+
+
+def test_without_wishes_conditions_come_in_the_proportions_of_label_and_batch(treated):
+    adata, model = treated
+    made = generate(model, 1000).obs
+    train = adata.obs.iloc[SPLIT.train]
+    for kind, of_kind in made.groupby(["label", "batch"], observed=True):
+        share = (train.set_index(["label", "batch"]).loc[[kind], "treatment"] == "drug").mean()
+        assert abs((of_kind["treatment"] == "drug").sum() - share * len(of_kind)) < 1
+
+
+def test_cells_of_a_label_under_a_condition_are_of_both(treated):
+    adata, model = treated
+    label = names(model)[0]
+    made = generate(model, 40, labels=label, conditions="drug")
+    assert set(made.obs["treatment"]) == {"drug"}
+    assert made.obs["treatment"].cat.categories.tolist() == ["drug", "none"]
+    real = adata[(adata.obs["label"] == label) & (adata.obs["treatment"] == "drug")].X.toarray()
+    assert {tuple(row) for row in made.X.toarray()} <= {tuple(row) for row in real}
+
+
+def test_counts_of_conditions_of_a_label_are_kept(treated):
+    _, model = treated
+    made = generate(model, labels=names(model)[1], conditions={"drug": 3, "none": 8})
+    assert counts(made, "treatment") == {"none": 8, "drug": 3}
+    with pytest.raises(OptionError, match="more than one of these"):
+        generate(model, labels={names(model)[0]: 5, names(model)[1]: 6}, conditions={"drug": 3, "none": 8})
+
+
+def test_a_label_under_a_condition_that_it_never_had_is_refused(treated):
+    _, model = treated
+    with pytest.raises(DataError, match=r"no training cell has label '.*' and treatment 'drug'"):
+        generate(model, 5, labels=names(model)[2], conditions="drug")
+
+
+def test_scores_compare_cells_of_the_same_condition(treated, cells, data):
+    """Without treated cells among the training cells of a label its treated cells are left out."""
+    adata, _ = treated
+    source = open_data(adata, **KEYS, condition_key="treatment")
+    of_first = (source.annotation.label == 0) & (source.annotation.condition == 0)
+    train, aside = SPLIT.train[~of_first[SPLIT.train]], SPLIT.train[of_first[SPLIT.train]]
+    split = Split(train, aside, SPLIT.test)
+    model = fitted("real_cells", source, split)
+    rest = SPLIT.test[~of_first[SPLIT.test]]
+    whole, kept = (score_generation(model, source, rows, held_out=True) for rows in (SPLIT.test, rest))
+    assert whole.equals(kept)
+    assert len(kept)
 
 
 def test_the_same_seed_gives_the_same_cells_and_another_others(data):
@@ -184,7 +245,7 @@ def test_scores_are_the_metrics_of_log_normalised_values_overall_and_per_label(d
     values = cells.X[SPLIT.test].toarray()
     real = np.log1p(values * 1e4 / values.sum(axis=1, keepdims=True))
     codes = data.annotation.label[SPLIT.test]
-    made = module._drawn(model, codes, np.full(len(codes), -1), 3).toarray()
+    made = module._drawn(model, only_labels(codes), 3).toarray()
     generated = np.log1p(made * 1e4 / made.sum(axis=1, keepdims=True))
     for name, group in (("", codes >= 0), (names(model)[1], codes == 1)):
         found = table[table["group"] == name].set_index("metric")["value"]
@@ -230,7 +291,7 @@ def test_real_values_are_compared_as_they_are(cells):
     table = score_generation(fitted("real_cells", data), data, SPLIT.test, held_out=True)
     found = table[table["group"] == ""].set_index("metric")["value"]
     codes = data.annotation.label[SPLIT.test]
-    made = module._drawn(fitted("real_cells", data), codes, np.full(len(codes), -1), 0).toarray()
+    made = module._drawn(fitted("real_cells", data), only_labels(codes), 0).toarray()
     expected = METRICS["variance_error"].function(values[SPLIT.test], made)
     assert found["variance_error"] == pytest.approx(expected, rel=1e-5)
 

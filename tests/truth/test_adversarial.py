@@ -44,7 +44,7 @@ def trained(adata, epochs, options=None, **keys):
 
 
 def made(model, n, label=-1):
-    wanted = Wanted(torch.full((n,), label), torch.full((n,), -1))
+    wanted = Wanted(torch.full((n,), label), *torch.full((2, n), -1))
     return model.generate(wanted, torch.Generator().manual_seed(0)).numpy()
 
 

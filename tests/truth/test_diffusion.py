@@ -57,7 +57,9 @@ def judge(planted):
 def generated(model, label, guidance):
     model.options = model.options.model_copy(update={"guidance": guidance})
     unknown = torch.full((N_GENERATED,), -1)
-    return model.generate(Wanted(torch.full((N_GENERATED,), label), unknown), torch.Generator().manual_seed(0)).numpy()
+    return model.generate(
+        Wanted(torch.full((N_GENERATED,), label), unknown, unknown), torch.Generator().manual_seed(0)
+    ).numpy()
 
 
 def judged(judge, counts):
@@ -83,7 +85,7 @@ def test_it_recovers_the_correlations_between_genes(fitted, planted, held_out):
     """Nearer to those of other real cells than cells with the right genes, each drawn by itself among its label."""
     rng = np.random.default_rng(0)
     label = planted.label[3000:]
-    wanted = Wanted(torch.from_numpy(label), torch.full((len(label),), -1))
+    wanted = Wanted(torch.from_numpy(label), *torch.full((2, len(label)), -1))
     fitted.options = fitted.options.model_copy(update={"guidance": 1.0})
     made = fitted.generate(wanted, torch.Generator().manual_seed(0)).numpy()
     apart = held_out.copy()

@@ -24,20 +24,23 @@ app = App(name="generate", help="Make new cells with a saved run of a model that
 def run(
     run: Annotated[Path, Parameter(help="a run folder")],
     *,
-    out: Annotated[Path, Parameter(help="the .h5ad to write: counts, with label and batch of each cell in obs")],
+    out: Annotated[Path, Parameter(help="the .h5ad to write: counts, with label, batch and condition in obs")],
     n: Annotated[int | None, Parameter(help="how many cells; not needed with --labels")] = None,
     label: Annotated[str | None, Parameter(help="one label for all; without it, the training proportions")] = None,
     labels: Annotated[str | None, Parameter(help="how many cells of each label: a=100,b=50")] = None,
     batch: Annotated[str | None, Parameter(help="one batch for all; without it, the training proportions")] = None,
+    condition: Annotated[
+        str | None, Parameter(help="one condition for all; without it, the training proportions")
+    ] = None,
     seed: Annotated[int, Parameter(help="of all that is drawn; the same seed gives the same cells")] = 0,
 ) -> None:
-    """Write `X`, `obs[label_key]`, `obs[batch_key]`, `obs["generated"]` and `uns["cellwright"]`."""
+    """Write `X`, `obs` of label, batch and condition, `obs["generated"]` and `uns["cellwright"]`."""
     name = Run(run).record.model
     if label is not None and labels is not None:
         raise OptionError("--label and --labels must not both be given; both were. Give one label, or counts by label.")
     with logging_failures(run):
         wanted = label if labels is None else _counts(labels)
-        adata = generate(load_run(run), n, labels=wanted, batches=batch, seed=seed)
+        adata = generate(load_run(run), n, labels=wanted, batches=batch, conditions=condition, seed=seed)
         write_cells(adata, out)
     show(f"{name}: {adata.n_obs:,} new cells -> {out}")
 

@@ -30,6 +30,7 @@ VERBS = {
     "recover": "which imputation gives hidden molecules back, and what harm it does",
     "perturb": "predict how cell types respond to a treatment that they did not have",
     "generate": "make new cells with a saved run, of given labels",
+    "augment": "find out whether generated cells of rare classes help a classifier",
     "cluster": "cluster the cells of a run, with markers and composition",
     "score": "score a run against labels",
     "convert": "join files in one store that is fast to train from",

@@ -52,14 +52,15 @@ class Classifies(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """Cells to be made: the label and the batch of each, as codes of the schema; -1 leaves it to the training cells."""
+    """Cells to be made: label, batch, condition of each, as codes of the schema; -1 leaves it to the training cells."""
 
     label: Int[Tensor, " n_obs"]
     batch: Int[Tensor, " n_obs"]
+    condition: Int[Tensor, " n_obs"]
 
 
 class Generates(ABC):
-    """Makes new cells, of given labels and batches where the training cells had these."""
+    """Makes new cells, of given labels, batches and conditions where the training cells had these."""
 
     @property
     @abstractmethod
@@ -68,8 +69,8 @@ class Generates(ABC):
 
     @property
     @abstractmethod
-    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch"]:
-        """How many training cells each label had in each batch of the schema; the last row is of unlabelled cells."""
+    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
+        """How many training cells each label had in each batch under each condition; the last of each is of unknown."""
 
     @abstractmethod
     def generate(self, wanted: Wanted, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:

@@ -164,11 +164,11 @@ class Smote(ByClass):
         positions = _positions(classes.codes[rows])
         n_new = self._n_new([len(at) for at in positions.values()])
         enlarged = [
-            Enlarged(classes.name(code), rows[at], n)
+            Enlarged(classes.name(code), rows[at], n, self.n_neighbours)
             for (code, at), n in zip(positions.items(), n_new, strict=True)
             if n
         ]
-        wider = with_synthetic(source, enlarged, self.n_neighbours, self.space, rng)
+        wider = with_synthetic(source, enlarged, self.space, rng)
         return _unweighted(wider, rows, np.concatenate([rows, np.arange(source.n_obs, wider.n_obs)]))
 
     def resample(self, points: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> Drawn:

@@ -31,21 +31,25 @@ _BLOCK_ROWS = 4_096
 
 @dataclass(frozen=True, eq=False)
 class Enlarged:
-    """A class that gets new cells: its name for errors, its rows (ascending), and how many are made of them."""
+    """A class that gets new cells: its name for errors, its rows (ascending), and how many are made of them.
+
+    `n_neighbours` is among how many nearest cells the other end of each is drawn; 0 makes copies.
+    """
 
     name: str
     rows: np.ndarray
     n_new: int
+    n_neighbours: int
 
 
 def with_synthetic(
-    source: StoredSource, classes: Sequence[Enlarged], n_neighbours: int, space: Space, rng: np.random.Generator
+    source: StoredSource, classes: Sequence[Enlarged], space: Space, rng: np.random.Generator
 ) -> StoredSource:
     """The source with the new cells of each class behind its own: rows `n_obs` and up, class after class.
 
     Each new cell lies between two cells of one kind: of one label, condition and batch, as far as these are known. The
-    kinds of a class get new cells in proportion to their cells; one of fewer than `n_neighbours` + 1 cells gets none,
-    and its share goes to the others.
+    kinds of a class get new cells in proportion to their cells; one of fewer than its `n_neighbours` + 1 cells gets
+    none, and its share goes to the others.
 
     Values of the first modality are made; the others count as not measured. Time, covariates and coordinates are those
     of a random cell of the kind; where the data are counts, its library is the new cell's expectation. Only the rows of
@@ -59,25 +63,28 @@ def with_synthetic(
         classes = [replace(one, rows=one.rows[source.row_of[first][one.rows] >= 0]) for one in classes]
     if not classes:
         return source
-    by_kind = [part for one in classes for part in _by_kind(one, source.annotation, n_neighbours)]
+    by_kind = [part for one in classes for part in _by_kind(one, source.annotation)]
     read = np.sort(np.concatenate([one.rows for one in classes]))
     block = source.read(first, read)
     scale, like, parts = _scale_of(block), [], []
     for one in by_kind:
         of_kind = block[np.searchsorted(read, one.rows)]
-        new = smote(_logarithms(of_kind, scale), one.n_new, n_neighbours, space, rng)
+        new = smote(_logarithms(of_kind, scale), one.n_new, one.n_neighbours, space, rng)
         chosen = rng.integers(len(one.rows), size=one.n_new)
         parts.append(_on_scale(new, np.asarray(of_kind.sum(axis=1)).ravel()[chosen], scale, rng))
         like.append(one.rows[chosen])
     values = np.concatenate(parts) if isinstance(block, np.ndarray) else sparse.vstack(parts, format="csr")
-    return _appended(source, values, np.concatenate(like))
+    return appended(source, values, np.concatenate(like))
 
 
 def smote(values: Matrix, n_new: int, n_neighbours: int, space: Space, rng: np.random.Generator) -> Matrix:
     """`n_new` points, each between a random row of `values` and one of its `n_neighbours` nearest; sparse stays sparse.
 
-    `space`: where neighbours are near: in the values themselves, or in their 20 principal components.
+    `space`: where neighbours are near: in the values themselves, or in their 20 principal components. Without
+    neighbours they are copies.
     """
+    if not n_neighbours:
+        return values[rng.integers(values.shape[0], size=n_new)]
     from imblearn.over_sampling import SMOTE
 
     from cellwright.data.component_neighbours import ComponentNeighbours
@@ -93,15 +100,26 @@ def smote(values: Matrix, n_new: int, n_neighbours: int, space: Space, rng: np.r
     return made[values.shape[0] + 1 :]
 
 
-def _by_kind(one: Enlarged, cells: Annotation, n_neighbours: int) -> list[Enlarged]:
-    """The kinds of a class that get new cells, with how many; the largest remainders are rounded up."""
-    codes = np.stack([cells.label[one.rows], cells.condition[one.rows], cells.batch[one.rows]], axis=1)
+def most_alike(cells: Annotation, rows: np.ndarray) -> int:
+    """Of how many cells the largest kind among `rows` is: of one label, condition and batch."""
+    return int(max(_kinds(cells, rows)[1], default=0))
+
+
+def _kinds(cells: Annotation, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The kind of each of `rows` (n_rows,), and how many cells each kind has."""
+    codes = np.stack([cells.label[rows], cells.condition[rows], cells.batch[rows]], axis=1)
     _, kind, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
-    refuse_small_class(one.name, len(one.rows), n_neighbours, max(sizes, default=0))
-    weights = np.where(sizes > n_neighbours, sizes, 0)
+    return kind.ravel(), sizes
+
+
+def _by_kind(one: Enlarged, cells: Annotation) -> list[Enlarged]:
+    """The kinds of a class that get new cells, with how many; the largest remainders are rounded up."""
+    kind, sizes = _kinds(cells, one.rows)
+    refuse_small_class(one.name, len(one.rows), one.n_neighbours, max(sizes, default=0))
+    weights = np.where(sizes > one.n_neighbours, sizes, 0)
     n_new, remainder = np.divmod(one.n_new * weights, weights.sum())
     n_new[np.argsort(-remainder, kind="stable")[: one.n_new - n_new.sum()]] += 1
-    return [replace(one, rows=one.rows[kind.ravel() == at], n_new=int(n)) for at, n in enumerate(n_new) if n]
+    return [replace(one, rows=one.rows[kind == at], n_new=int(n)) for at, n in enumerate(n_new) if n]
 
 
 def refuse_small_class(name: str, n: int, n_neighbours: int, n_alike: int | None = None) -> None:
@@ -214,8 +232,11 @@ class _AppendedStore(Store):
         return _stacked(self._store.read(rows[:n_own]), below), np.arange(len(rows))
 
 
-def _appended(source: StoredSource, values: Matrix, like: np.ndarray) -> StoredSource:
-    """The source with rows behind its own: their values in the first modality, and the cells `like` which they are."""
+def appended(source: StoredSource, values: Matrix, like: np.ndarray) -> StoredSource:
+    """The source with rows behind its own: their `values (n_new, n_vars)` in the first modality, CSR or dense as there.
+
+    `like (n_new,)` are the rows of the cells whose annotation the new ones have; they are called `synthetic-0` and on.
+    """
     first, *others = source.schema.modalities
     stores, row_of = dict(source.stores), dict(source.row_of)
     n_new, here = len(like), source.stores[first]

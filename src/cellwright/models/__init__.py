@@ -139,7 +139,9 @@ MODELS: dict[str, Entry] = {
     "linear_ae": Entry(
         Autoencoder, AutoencoderOptions, "autoencoder without hidden layers: spans PCA's subspace", _LINEAR
     ),
-    "vae": Entry(VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder"),
+    "vae": Entry(
+        VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder; generates"
+    ),
     "scgen": Entry(ScGen, ScGenOptions, "predicts responses to a treatment by a shift in the latent of a VAE"),
     "response_vae": Entry(
         ResponseVAE, ResponseVAEOptions, "VAE of counts with the response in its decoder, and a Gaussian process"

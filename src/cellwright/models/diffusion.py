@@ -1,10 +1,11 @@
 """Latent diffusion: a variational autoencoder, then a denoiser of its latent; generates and imputes cells.
 
     stage 1: x (n_obs, n_vars) -VAE-> z (n_obs, n_latent), standardised
-    stage 2: z_t = alpha(t) z + sigma(t) epsilon -denoiser(t, label, batch, covariates, library)-> epsilon or v
+    stage 2: z_t = alpha(t) z + sigma(t) epsilon -denoiser(t, told)-> epsilon or v
     generate: noise -a few deterministic steps-> z -decoder-> counts of a library that a training cell lends
     impute: z of the cell -a little noise-> z_t -steps, each drawn towards what was measured-> z -decoder-> means
 
+Told are the label, the condition, the batch, covariates and the library.
 Beside both stages the likelihood's own numbers per feature are trained with a step size of their own: with a theta that
 is too small, cells drawn even from the posterior of real cells are told from real ones in seven of eight cases.
 In a share of the training the label is not told, so that one network knows both p(z | label) and p(z); in generation
@@ -107,7 +108,7 @@ class Measured(NamedTuple):
 class Diffusion(Model, Generates, Imputes, Draws):
     """A distribution over the latent of a VAE, by label."""
 
-    reads = frozenset({"views", "batch", "covariates", "label", "coordinates"})
+    reads = frozenset({"views", "batch", "covariates", "label", "condition", "coordinates"})
     citations = (
         "Ho20",
         "Rombach22",
@@ -167,7 +168,9 @@ class Diffusion(Model, Generates, Imputes, Draws):
                     f"{name} of DiffusionOptions must be that of the pretrained run; it is {ours!r} here and "
                     f"{theirs!r} there. Give the same."
                 )
-        self.vae.load_state_dict(other.state_dict())
+        # not what it learnt of labels and conditions, which may be others there
+        for part in ("encoder", "decoder"):
+            getattr(self.vae, part).load_state_dict(getattr(other, part).state_dict())
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         if stage == len(self.stages()) - 1:
@@ -249,7 +252,7 @@ class Diffusion(Model, Generates, Imputes, Draws):
         return self.population.label_counts
 
     @property
-    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch"]:
+    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
         return self.population.kind_counts
 
     @torch.no_grad()
@@ -262,7 +265,7 @@ class Diffusion(Model, Generates, Imputes, Draws):
     def sample_latent(
         self, cells: Minibatch, library: Float[Tensor, "n_obs 1"], generator: Generator
     ) -> Float[Tensor, "n_obs n_latent"]:
-        """Latents of new cells with the labels, batches, covariates and libraries of these."""
+        """Latents of new cells with the labels, conditions, batches, covariates and libraries of these."""
         told = self._told(cells, library, self.options.guidance)
         noise = self._normal(cells.n_obs, generator)
         when = schedule.times(schedule.LATEST, self.options.n_steps)

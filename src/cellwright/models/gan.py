@@ -1,17 +1,18 @@
-"""Generative adversarial network: cells of a wanted label and batch, from noise.
+"""Generative adversarial network: cells of a wanted label, batch and condition, from noise.
 
-    noise (n_obs, n_noise), told (n_obs, n_told) -generator-> deviation from the mean of the label (n_obs, n_vars)
+    noise (n_obs, n_noise), told (n_obs, n_told) -generator-> deviation from the mean of the kind (n_obs, n_vars)
         counts: library * softmax(log mean share + deviation) * noise of the feature = rate -Poisson-> x (n_obs, n_vars)
         values: mean + deviation + noise of the feature = transformed values (n_obs, n_vars)
     transformed values, real or generated, told -critic-> score (n_obs,)
 
-Told are the label, the batch, covariates and the log library. The critic's loss is the Wasserstein gap between the
-scores of real and generated cells and a penalty on its slope; the generator's is minus the score of its cells.
+Told are the label, the condition, the batch, covariates and the log library. A kind is a label under a condition, a
+label alone where the data have no conditions. The critic's loss is the Wasserstein gap between the scores of real and
+generated cells and a penalty on its slope; the generator's is minus the score of its cells.
 
 The generator gives rates, and the critic is shown counts drawn with them: log-normalised counts lie on a lattice of
 their own for each library, which a critic sees at once in cells whose values are continuous (a classifier told 99 % of
 those from real ones). The gradient passes the draw as `nn/poisson_draw.py` says. The generator starts from the means of
-the labels, that is, from independent features, and learns what goes together through the noise that they share. The
+the kinds, that is, from independent features, and learns what goes together through the noise that they share. The
 critic learns faster [Heusel17], because the generator would run away from the means while it still knows nothing.
 Without labels it starts from the mean of all cells and has further to go: at the default rates and epochs the rarest
 kinds of cells are missing then; five times the rate of the generator, twice that of the critic and more epochs help.
@@ -41,6 +42,7 @@ from cellwright.core.support import Support
 from cellwright.data.source import Source, in_order
 from cellwright.losses.adversarial import gradient_penalty, wasserstein_gap
 from cellwright.models.model import Model
+from cellwright.models.parts.kinds import kind_of, n_kinds, one_hot, pooled
 from cellwright.models.parts.population import Population
 from cellwright.nn import transform as transforms
 from cellwright.nn.conditions import Conditions
@@ -84,7 +86,7 @@ class Draw:
 class GAN(Model, Generates):
     """A generator of cells, and the critic that taught it."""
 
-    reads = frozenset({"views", "label", "batch", "covariates"})
+    reads = frozenset({"views", "label", "batch", "condition", "covariates"})
     validates_on = None  # the losses of adversaries say who is ahead, not how good the cells are
     usual_epochs = 40
     citations = ("Goodfellow14", "Gulrajani17", "Mirza14", "Marouf20", "Heusel17", "Kingma15")
@@ -96,12 +98,12 @@ class GAN(Model, Generates):
         super().__init__(schema, options)
         self.options: GANOptions = options
         self.conditions = Conditions(schema)
-        n_told = schema.n_labels + self.conditions.width + 1
+        n_told = schema.n_labels + schema.n_conditions + self.conditions.width + 1
         self.generator = _Generator(options.n_noise + n_told, schema.n_vars, options)
         self.critic = _Critic(schema.n_vars + n_told, options)
         self.population = Population(schema)
         # log shares, or values; the last row is of all cells together, for cells without a label
-        self.register_buffer("mean", torch.zeros(schema.n_labels + 1, schema.n_vars))
+        self.register_buffer("mean", torch.zeros(n_kinds(schema), schema.n_vars))
         self.register_buffer("log_library_mean", torch.zeros(()))
         self.register_buffer("log_library_sd", torch.ones(()))
 
@@ -114,20 +116,21 @@ class GAN(Model, Generates):
         return self.options.output == "counts"
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        """The means of each label, drawn towards that of all cells by one mean cell; and the scale of the library."""
-        totals = torch.zeros(self.schema.n_labels + 1, self.schema.n_vars, dtype=torch.float64)
-        weights = torch.zeros(self.schema.n_labels + 1, 1, dtype=torch.float64)
+        """The means of each kind, drawn towards that of all cells by one mean cell; and the scale of the library."""
+        totals = torch.zeros(n_kinds(self.schema), self.schema.n_vars, dtype=torch.float64)
+        weights = torch.zeros(n_kinds(self.schema), 1, dtype=torch.float64)
         log_libraries = []
         for minibatch in in_order(source, rows):
             x = minibatch.x if self._counts else transforms.apply(self.options.transform, minibatch.x)
             weight = minibatch.library if self._counts else torch.ones_like(minibatch.library)
-            label = minibatch.label % len(totals)  # -1 is the last
-            totals.index_add_(0, label, x.dense().double())
-            weights.index_add_(0, label, weight.double())
+            kind = kind_of(self.schema, minibatch.label, minibatch.condition)
+            totals.index_add_(0, kind, x.dense().double())
+            weights.index_add_(0, kind, weight.double())
             log_libraries.append(self._log(minibatch.library))
+        totals, weights = pooled(self.schema, totals), pooled(self.schema, weights)
         # a feature without a count has the logarithm of a share, too
-        overall = (totals.sum(dim=0) + (1 / len(rows) if self._counts else 0)) / weights.sum()
-        one_cell = weights.sum() / len(rows)
+        overall = (totals[-1] + (1 / len(rows) if self._counts else 0)) / weights[-1]
+        one_cell = weights[-1] / len(rows)
         mean = (totals + one_cell * overall) / (weights + one_cell)
         mean[-1] = overall
         self.mean.copy_(mean.log() if self._counts else mean)
@@ -178,7 +181,7 @@ class GAN(Model, Generates):
         return self.population.label_counts
 
     @property
-    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch"]:
+    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
         return self.population.kind_counts
 
     @torch.no_grad()
@@ -205,11 +208,11 @@ class GAN(Model, Generates):
         )
 
     def _told(self, minibatch: Minibatch, library: Float[Tensor, "n_obs 1"]) -> Float[Tensor, "n_obs n_told"]:
-        """What generator and critic are told of each cell; a cell without a label has a zero for each."""
-        labels = torch.arange(self.schema.n_labels, device=library.device)
-        label = (minibatch.label[:, None] == labels).to(library.dtype)
+        """What generator and critic are told of each cell."""
+        label = one_hot(minibatch.label, self.schema.n_labels)
+        condition = one_hot(minibatch.condition, self.schema.n_conditions)
         log_library = (self._log(library) - self.log_library_mean) / self.log_library_sd
-        return torch.cat([label, self.conditions(minibatch), log_library], dim=1)
+        return torch.cat([label, condition, self.conditions(minibatch), log_library], dim=1)
 
     def _real(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         return transforms.apply(self.options.transform, minibatch.x).dense()
@@ -238,12 +241,15 @@ class GAN(Model, Generates):
         """What the counts are expected to be; the noise of a feature is log-normal, with a mean of one."""
         sd = self.generator.log_sd.exp()
         own = sd * draw.own - sd.square() / 2
-        return library * torch.softmax(self.mean[minibatch.label] + deviation, dim=1) * own.exp()
+        return library * torch.softmax(self._mean(minibatch) + deviation, dim=1) * own.exp()
+
+    def _mean(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
+        return self.mean[kind_of(self.schema, minibatch.label, minibatch.condition)]
 
     def _value(
         self, minibatch: Minibatch, deviation: Float[Tensor, "n_obs n_vars"], draw: Draw
     ) -> Float[Tensor, "n_obs n_vars"]:
-        value = self.mean[minibatch.label] + deviation + self.generator.log_sd.exp() * draw.own
+        value = self._mean(minibatch) + deviation + self.generator.log_sd.exp() * draw.own
         return value if self.support is Support.real else value.clamp(min=0)
 
 

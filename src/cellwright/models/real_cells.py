@@ -1,6 +1,6 @@
-"""Real cells: hands out training cells of the wanted label, as they are. A reference, not a generator.
+"""Real cells: hands out training cells of the wanted kind, as they are. A reference, not a generator.
 
-    training cells -learn-> at most `max_cells` of them;  wanted labels and batches -> cells that have them
+    training cells -learn-> at most `max_cells` of them;  wanted labels, batches, conditions -> such cells
 
 Held-out cells against training cells are the best that a generator can be expected to reach, so its scores are the
 ceiling of a comparison. It makes nothing new: a generator that learns its training cells by heart reaches them too,
@@ -38,7 +38,7 @@ class RealCells(Model, Generates):
     """Cells that were trained on, drawn at random; in a block, none twice before all of a kind were drawn once."""
 
     is_baseline = True
-    reads = frozenset({"views", "label", "batch", "covariates"})
+    reads = frozenset({"views", "label", "batch", "condition", "covariates"})
     citations = ("Theis16",)
 
     def __init__(self, schema: Schema, options: RealCellsOptions = RealCellsOptions()) -> None:  # noqa: B008  frozen
@@ -68,7 +68,7 @@ class RealCells(Model, Generates):
         return self.population.label_counts
 
     @property
-    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch"]:
+    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
         return self.population.kind_counts
 
     @torch.no_grad()

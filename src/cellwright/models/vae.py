@@ -1,26 +1,29 @@
-"""Variational autoencoder.
+"""Variational autoencoder; encodes, decodes and generates cells.
 
     x (n_obs, n_vars) -posterior-> q(z | x) -sample-> z (n_obs, n_latent) -decoder-> log p(x | z, batch) (n_obs,)
+    generate: label, condition -Gaussian of the kind-> z -decoder-> counts of a library that a training cell lends
 
 The negative ELBO is -E_q[log p(x | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per cell. The KL weight can rise
 from 0 during the first epochs, because at full weight from the first step it empties the latent before the decoder
 has learned to use it.
+New cells come from where the posteriors of training cells of their kind lie (`parts/latent_gaussians.py`); in N(0, I)
+there are places where no cell is. Labels and conditions are used for that only, after the training.
 Differs from [Lopez18]: the library size is observed, not inferred; and what the likelihood holds per feature (theta) is
 brought to its maximum after the training, which leaves encoder and decoder as they are (`parts/likelihood_width.py`).
 
 References: [Kingma14] auto-encoding variational Bayes; [Higgins17] beta; [Lopez18] scVI; [Kingma15] Adam;
-[Riedmiller93] for theta.
+[Riedmiller93] for theta; [Tomczak18] aggregate posterior; [Friedman89] its covariances.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Generator, Tensor
 
-from cellwright.core.abilities import Decodes, Draws, Encodes, Imputes
+from cellwright.core.abilities import Decodes, Draws, Encodes, Generates, Imputes, Wanted
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
@@ -34,7 +37,9 @@ from cellwright.models.model import Model
 from cellwright.models.parts.cell_encoder import MLPEncoder
 from cellwright.models.parts.encoders import AnyEncoder
 from cellwright.models.parts.feature_decoder import FeatureDecoder
+from cellwright.models.parts.latent_gaussians import LatentGaussians
 from cellwright.models.parts.likelihood_width import learn_width
+from cellwright.models.parts.population import Population
 from cellwright.nn.mlp import Activation, Hidden
 from cellwright.nn.transform import Transform, support_of
 
@@ -60,11 +65,11 @@ class VAEOptions(Options):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
 
 
-class VAE(Model, Encodes, Decodes, Imputes, Draws):
+class VAE(Model, Encodes, Decodes, Generates, Imputes, Draws):
     """Encodes a cell as a Gaussian over z; decodes z and the batch as a distribution over its features."""
 
     reads = frozenset({"views", "batch", "covariates", "coordinates"})
-    citations = ("Kingma14", "Higgins17", "Lopez18", "Kingma15", "Riedmiller93")
+    citations = ("Kingma14", "Higgins17", "Lopez18", "Kingma15", "Riedmiller93", "Tomczak18", "Friedman89")
 
     def __init__(self, schema: Schema, options: VAEOptions = VAEOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)
@@ -83,6 +88,8 @@ class VAE(Model, Encodes, Decodes, Imputes, Draws):
             hidden=replace(hidden, n_layers=options.n_decoder_layers, dropout=options.decoder_dropout),
             transform=options.transform,
         )
+        self.population = Population(schema)
+        self.latents = LatentGaussians(schema, options.n_latent)
 
     @property
     def support(self) -> Support:
@@ -138,3 +145,18 @@ class VAE(Model, Encodes, Decodes, Imputes, Draws):
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         learn_width(self.decoder, lambda cells: self.posterior(cells).sample(generator), source, rows, rng)
+        self.latents.learn(self.posterior, source, rows)
+        self.population.learn(source, rows, rng)
+
+    @property
+    def label_counts(self) -> Int[Tensor, " n_labels"]:
+        return self.population.label_counts
+
+    @property
+    def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
+        return self.population.kind_counts
+
+    @torch.no_grad()
+    def generate(self, wanted: Wanted, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        cells, library = self.population.draw(wanted, generator)
+        return self.decoder.sample(self.latents.sample(cells, generator), cells, library, generator)

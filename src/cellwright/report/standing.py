@@ -23,7 +23,7 @@ GROUPS = {
     "Generation": ("generate",),
 }
 # what a study makes of a metric: the end of its name, and how that is said
-DERIVED = {"placed": "placed", "worst": "worst label", "spread": "best minus worst label"}
+DERIVED = {"placed": "placed", "worst": "worst label", "spread": "best minus worst label", "rare": "rare classes"}
 _MADE_OF = re.compile(rf"(?P<of>.+)_(?:top(?P<n_top>[0-9]+)|(?P<what>{'|'.join(DERIVED)}))")
 # what hands out real cells: what a generator or a predicted response can reach at best, and no competitor
 CEILINGS = frozenset({"real_cells", "half_split"})

@@ -20,7 +20,7 @@ from cellwright.data.check import check_values
 from cellwright.data.fingerprint import fingerprint
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import OptionError, UnsuitableValues
+from cellwright.errors import CellwrightError, OptionError, UnsuitableValues
 from cellwright.models import build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
@@ -101,6 +101,7 @@ def compare(
 
     prepared = cells(0)  # before the plan is written: a key that is not there must not become a study's
     arms = with_baselines(asked, real_valued=_is_real_valued(prepared))
+    arms = [arm for arm in arms if arm in asked or _can_use(arm, prepared)]
     study = Study(
         Path(out), name or data_name(data), arms, fit_options, cells, {"command": command, "open": dict(keys)}
     )
@@ -164,6 +165,18 @@ def _is_real_valued(cells: Prepared) -> bool:
     except UnsuitableValues:
         return True
     return False
+
+
+def _can_use(arm: Arm, cells: Prepared) -> bool:
+    """Whether the values are such as the model takes: of a baseline that nobody asked for no row need say so."""
+    try:
+        model = build_with(arm.model, cells.source.schema, arm.options())
+        check_values(cells.source, model.support, wanted_by=arm.model)
+    except UnsuitableValues:
+        return False
+    except CellwrightError:
+        return True  # its row says why it cannot be built
+    return True
 
 
 def _fitted(study: Study, arm: Arm, seed: int, cells: Prepared, run: Run) -> Model:

@@ -1,10 +1,10 @@
 """Generate: make new cells, and compare them with real ones that the model has not seen.
 
-model with `generates`, labels and batches -> counts (n_obs, n_vars), a block at a time -> AnnData
-held-out cells, as many generated cells of each label -> rows of scores.csv
+model with `generates`; labels, batches, conditions -> counts (n_obs, n_vars), a block at a time -> AnnData
+held-out cells, as many generated cells of each label and condition -> rows of scores.csv
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -36,41 +36,48 @@ SCORES = ("c2st", "mmd", "variance_error", "correlation_error")
 
 Asked = str | Mapping[str, int] | None
 Counts = dict[int, int]  # of cells, by code; -1 is any
-Kind = tuple[int, int, int]  # code of label, code of batch, how many cells
+Kind = tuple[int, ...]  # codes of label, batch and condition, and how many cells
+FIELDS = ("label", "batch", "condition")  # of the schema, in the order of `Kind` and of `Generates.kind_counts`
 
 
 def generate(
-    model: Model, n_obs: int | None = None, *, labels: Asked = None, batches: Asked = None, seed: int = 0
+    model: Model,
+    n_obs: int | None = None,
+    *,
+    labels: Asked = None,
+    batches: Asked = None,
+    conditions: Asked = None,
+    seed: int = 0,
 ) -> AnnData:
-    """New cells. The same model, wishes and seed give the same cells, in the order of label and batch.
+    """New cells. The same model, wishes and seed give the same cells, in the order of label, batch and condition.
 
     `labels` is one label for all `n_obs` cells, or how many cells of each (`{"CD4 T": 100, "B": 50}`); None makes them
-    in the proportions of the training cells. `batches` likewise, of experimental batches; None shares the cells of each
-    label among its batches in proportion. Counts say how many cells there are, so they need no `n_obs`; several labels
-    and several batches at once are two calls.
+    in the proportions of the training cells. `batches` and `conditions` likewise, of experimental batches and of
+    conditions (treatments); None shares the cells of each label among those that it had, in proportion. Counts say how
+    many cells there are, so they need no `n_obs`; counts of several labels and of several batches (or conditions) at
+    once are two calls.
 
-    Returns an AnnData: `X` the counts (or what the model was trained on), CSR float32; `obs` the label and the batch
-    that each cell was made with, under the keys of the training data, and `obs["generated"]`, the model;
+    Returns an AnnData: `X` the counts (or what the model was trained on), CSR float32; `obs` the label, the batch and
+    the condition that each cell was made with, under the keys of the training data, and `obs["generated"]`, the model;
     `uns["cellwright"]` model, options, version and seed.
 
-    Raises `AbilityError` if the model does not generate, `OptionError` for a label that the model does not know or a
-    number that does not fit, `DataError` for a label or batch without training cells.
+    Raises `AbilityError` if the model does not generate, `OptionError` for a name that the model does not know or a
+    number that does not fit, `DataError` for a label, batch and condition that no training cell had together.
     """
     maker = needs(model, Generates, "generate")
     refuse_unfitted(model, "generate")
-    total = _total(n_obs, labels, batches)
-    of_label = _counts_of(model.schema.label, labels, total, "labels")
-    of_batch = _counts_of(model.schema.batch, batches, total, "batches")
-    if of_label is None and of_batch is None:
-        of_label = _shares(maker.label_counts.cpu().numpy(), total)
-    kinds = np.array(_kinds(maker.kind_counts.cpu().numpy(), of_label, of_batch))
-    label, batch = kinds[:, 0].repeat(kinds[:, 2]), kinds[:, 1].repeat(kinds[:, 2])
-    cells = AnnData(X=_drawn(maker, label, batch, seed), var=pd.DataFrame(index=list(model.schema.var_names)))
+    total = _total(n_obs, labels, batches, conditions)
+    fields = [getattr(model.schema, name) for name in FIELDS]
+    wishes = zip(fields, (labels, batches, conditions), ("labels", "batches", "conditions"), strict=True)
+    asked = [_counts_of(field, wish, total, role) for field, wish, role in wishes]
+    kinds = np.array(_kinds(maker.kind_counts.cpu().numpy(), asked, total))
+    codes = kinds[:, :-1].repeat(kinds[:, -1], axis=0)
+    cells = AnnData(X=_drawn(maker, codes, seed), var=pd.DataFrame(index=list(model.schema.var_names)))
     cells.obs_names = [f"generated_{number}" for number in range(total)]
-    cells.obs["generated"] = pd.Categorical([name_of(model)] * len(label))
-    for field, codes in ((model.schema.label, label), (model.schema.batch, batch)):
+    cells.obs["generated"] = pd.Categorical([name_of(model)] * total)
+    for field, of_cells in zip(fields, codes.T, strict=True):
         if field is not None:
-            cells.obs[field.key] = pd.Categorical.from_codes(codes.astype(np.int64), categories=pd.Index(field.values))
+            cells.obs[field.key] = pd.Categorical.from_codes(of_cells, categories=pd.Index(field.values))
     cells.uns["cellwright"] = {
         "model": name_of(model),
         "options": model.options.model_dump_json(),
@@ -83,26 +90,24 @@ def generate(
 def score_generation(model: Model, data: Any, rows: np.ndarray, *, held_out: bool, seed: int = 0) -> pd.DataFrame:
     """Rows of `scores.csv` for the task `generate`: generated cells against the real ones in `rows`, label by label.
 
-    There are as many generated cells of each label as real ones, so that the proportions of labels tell nothing. Of
-    more than 2,000 real cells a seeded sample is taken; a cell whose label no training cell had is left out, and so is
-    one without a label where others have one. Values are compared as log(1 + 10,000 x / library) (real-valued data as
-    they are), over all cells and within each label.
+    There are as many generated cells of each label and condition as real ones, so that their proportions tell nothing.
+    Of more than 2,000 real cells a seeded sample is taken; a cell whose label and condition no training cell had
+    together is left out, and so is one without a label where others have one. Values are compared as
+    log(1 + 10,000 x / library) (real-valued data as they are), over all cells and within each label.
     """
     maker = needs(model, Generates, "generate")
     source = cells_for(model, data, "generate")
-    label = source.annotation.label[rows]
-    # the last is for -1, no label: such cells can be asked for only as a mixture of all
-    known = np.append(maker.label_counts.cpu().numpy() > 0, (label < 0).all())
-    rows = rows[known[label]]
+    rows = rows[_can_be_made(maker, source.annotation.label[rows], source.annotation.condition[rows])]
     if len(rows) > AT_MOST_CELLS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, AT_MOST_CELLS, replace=False))
     table: list[ScoreRow] = []
     if len(rows):
         scale = common_scale(source, rows)
         real = over_cells(lambda cells: transforms.apply(scale, cells.x).dense(), source, rows)
-        label = source.annotation.label[rows]
+        label, condition = source.annotation.label[rows], source.annotation.condition[rows]
+        codes = np.stack([label, np.full(len(rows), -1), condition], axis=1)
         # in one block: what hands out training cells would repeat some in the next, and copies are easy to recognise
-        made = SparseRows.of(_drawn(maker, label, np.full(len(rows), -1), seed, block_rows=AT_MOST_CELLS))
+        made = SparseRows.of(_drawn(maker, codes, seed, block_rows=AT_MOST_CELLS))
         if scale != "none":
             made = made.map(lambda values: values.clamp(min=0))  # no data could be less, and it has no logarithm
         generated = transforms.apply(scale, made).dense().numpy()
@@ -123,23 +128,21 @@ def _scored(name: str, labels: pd.Series | None, real: np.ndarray, generated: np
 
 
 @torch.no_grad()
-def _drawn(
-    model: Generates, label: np.ndarray, batch: np.ndarray, seed: int, block_rows: int = BLOCK_ROWS
-) -> sparse.csr_matrix:
-    """Cells of these labels and batches; memory is that of a dense block and of the sparse result."""
+def _drawn(model: Generates, codes: np.ndarray, seed: int, block_rows: int = BLOCK_ROWS) -> sparse.csr_matrix:
+    """Cells of these `codes (n_obs, 3)` of `FIELDS`; memory is that of a dense block and of the sparse result."""
     device = model.label_counts.device
     generator = torch.Generator(device).manual_seed(seed)
     blocks = []
-    for start in range(0, len(label), block_rows):
-        codes = (torch.from_numpy(part[start : start + block_rows].astype(np.int64)) for part in (label, batch))
-        wanted = Wanted(*(part.to(device) for part in codes))
+    for start in range(0, len(codes), block_rows):
+        block = torch.from_numpy(codes[start : start + block_rows]).to(device)
+        wanted = Wanted(*block.T)
         blocks.append(sparse.csr_matrix(model.generate(wanted, generator).cpu().numpy().astype(np.float32)))
     return sparse.vstack(blocks, format="csr")
 
 
-def _total(n_obs: int | None, labels: Asked, batches: Asked) -> int:
+def _total(n_obs: int | None, *wishes: Asked) -> int:
     """How many cells are asked for. Raises `OptionError` where nothing or more than one thing is said."""
-    said = {int(n) for n in (n_obs, *(_sum(asked) for asked in (labels, batches))) if n is not None}
+    said = {int(n) for n in (n_obs, *(_sum(asked) for asked in wishes)) if n is not None}
     if len(said) != 1 or min(said) < 1:
         numbers = " and ".join(str(n) for n in sorted(said)) or "nothing"
         raise OptionError(
@@ -171,28 +174,48 @@ def _counts_of(field: Categories | None, asked: Asked, total: int, role: str) ->
     return {field.values.index(name): n for name, n in counts.items() if n}
 
 
-def _kinds(trained: np.ndarray, of_label: Counts | None, of_batch: Counts | None) -> list[Kind]:
-    """How many cells of each label and batch, in their order; the one that is None follows the training cells.
+def _kinds(trained: np.ndarray, asked: Sequence[Counts | None], total: int) -> list[Kind]:
+    """How many cells of each label, batch and condition, in their order; what is None follows the training cells.
 
-    `trained (n_labels + 1, n_batch)` are theirs, in the last row those without a label.
+    `trained (n_labels + 1, n_batch + 1, n_conditions + 1)` are theirs, the last of each being of unknown.
     """
-    if of_batch is None:
-        assert of_label is not None
-        kinds = [(a, b, n) for a, wanted in of_label.items() for b, n in _shares(trained[a], wanted).items()]
-    elif of_label is None:
-        kinds = [(a, b, n) for b, wanted in of_batch.items() for a, n in _shares(trained[:-1, b], wanted).items()]
-    elif len(of_label) == 1 or len(of_batch) == 1:
-        kinds = [(a, b, min(n, m)) for a, n in of_label.items() for b, m in of_batch.items()]
-    else:
+    if sum(counts is not None and len(counts) > 1 for counts in asked) > 1:
         raise OptionError(
-            "generate takes several labels or several batches; it was given several of both. Call it for each batch."
+            "generate takes counts of several labels, of several batches or of several conditions; it was given more "
+            "than one of these. Call it once for each batch or condition."
         )
-    return sorted(kinds)
+    parts: list[tuple[dict[int, int], int]] = [({}, total)]  # codes by axis, and how many cells
+    for axis, counts in enumerate(asked):
+        if counts is not None:
+            parts = [({**codes, axis: code}, min(n, m)) for codes, n in parts for code, m in counts.items()]
+    for axis, counts in enumerate(asked):
+        if counts is None:
+            parts = [
+                ({**codes, axis: code}, m) for codes, n in parts for code, m in _shares(trained, axis, codes, n).items()
+            ]
+    return sorted((*(codes[axis] for axis in range(len(asked))), n) for codes, n in parts)
 
 
-def _shares(trained: np.ndarray, total: int) -> Counts:
-    """`total` in proportion to the training cells, by largest remainder; any code where there are none."""
-    if not trained.sum():
+def _shares(trained: np.ndarray, axis: int, codes: dict[int, int], total: int) -> Counts:
+    """`total` in proportion to the training cells along an axis, among those of the `codes` of other axes; -1 is any.
+
+    By largest remainder; any code where there are none.
+    """
+    for other, code in codes.items():
+        trained = trained.take([code], other) if code >= 0 else trained
+    counts = trained.sum(axis=tuple({0, 1, 2} - {axis}))[:-1]  # the last is of unknown
+    if not counts.sum():
         return {-1: total}
-    counts = apportion(total * trained / trained.sum(), total, np.zeros_like(trained), np.full_like(trained, total))
-    return {code: int(n) for code, n in enumerate(counts) if n}
+    shared = apportion(total * counts / counts.sum(), total, np.zeros_like(counts), np.full_like(counts, total))
+    return {code: int(n) for code, n in enumerate(shared) if n}
+
+
+def _can_be_made(maker: Generates, label: np.ndarray, condition: np.ndarray) -> np.ndarray:
+    """Whether cells of these labels and conditions can be asked for, (n_obs,); -1 is any.
+
+    Cells without a label are a mixture of all, so they are asked for only where no cell has one.
+    """
+    trained = maker.kind_counts.sum(dim=1).cpu().numpy() > 0  # (n_labels + 1, n_conditions + 1)
+    trained[:, -1] = trained.any(axis=1)
+    trained[-1] = trained.any(axis=0)
+    return trained[label, condition] & ((label >= 0) | (label < 0).all())

@@ -19,15 +19,17 @@ N = 400
 
 @pytest.fixture(scope="module")
 def data():
-    """Labels a, b, c and none; c is rare and lies in batch 2 only; the library and the covariate name the cell."""
+    """Labels a, b, c and none; c is rare and lies in batch 2 only, untreated; library and covariate name the cell."""
     row = np.arange(N)
     label = np.select([row < 8, row % 4 == 0, row % 4 == 1], ["c", "a", "b"], "")
     obs = pd.DataFrame(index=[f"cell{i}" for i in row])
     obs["label"] = pd.Categorical(np.where(label == "", None, label), categories=["a", "b", "c"])
     obs["batch"] = pd.Categorical(np.where((row % 2 == 0) | (row < 8), "2", "1"), categories=["1", "2"])
+    obs["treatment"] = np.where((row % 3 == 0) & (row >= 8), "drug", "none")
     obs["depth"] = row.astype(float)
     values = np.stack([row + 1, row * 0 + 1], axis=1).astype(np.float32)
-    return open_data(AnnData(values, obs=obs), label_key="label", batch_key="batch", covariate_keys=["depth"])
+    keys = {"label_key": "label", "batch_key": "batch", "condition_key": "treatment"}
+    return open_data(AnnData(values, obs=obs), covariate_keys=["depth"], **keys)
 
 
 def learned(data, rows=None):
@@ -36,28 +38,31 @@ def learned(data, rows=None):
     return population
 
 
-def drawn(population, label, batch, n=300):
-    wanted = Wanted(torch.full((n,), label), torch.full((n,), batch))
+def drawn(population, label, batch, n=300, condition=-1):
+    wanted = Wanted(*(torch.full((n,), code) for code in (label, batch, condition)))
     return population.draw(wanted, torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(("label", "batch"), [(0, -1), (1, 0), (2, 1), (-1, 0), (-1, -1)])
-def test_drawn_cells_have_the_wanted_label_and_batch(data, label, batch):
-    cells, _ = drawn(learned(data), label, batch)
+@pytest.mark.parametrize(
+    ("label", "batch", "condition"), [(0, -1, 0), (1, 0, 1), (2, 1, 1), (-1, 0, -1), (-1, -1, 0), (-1, -1, -1)]
+)
+def test_drawn_cells_have_the_wanted_label_batch_and_condition(data, label, batch, condition):
+    cells, _ = drawn(learned(data), label, batch, condition=condition)
     assert label == -1 or (cells.label == label).all()
     assert batch == -1 or (cells.batch == batch).all()
+    assert condition == -1 or (cells.condition == condition).all()
 
 
 def test_what_is_lent_is_of_one_cell(data):
     cells, library = drawn(learned(data), -1, -1)
     lender = cells.covariates[:, 0].long()
     assert torch.equal(library[:, 0], lender.float() + 2)
-    assert torch.equal(cells.label, torch.from_numpy(data.annotation.label)[lender])
-    assert torch.equal(cells.batch, torch.from_numpy(data.annotation.batch)[lender])
+    for name in ("label", "batch", "condition"):
+        assert torch.equal(getattr(cells, name), torch.from_numpy(getattr(data.annotation, name))[lender])
 
 
 def test_wanted_cells_of_several_kinds_keep_their_places(data):
-    wanted = Wanted(torch.tensor([2, 0, 1, 0, 2]), torch.tensor([1, -1, 0, 1, -1]))
+    wanted = Wanted(torch.tensor([2, 0, 1, 0, 2]), torch.tensor([1, -1, 0, 1, -1]), torch.full((5,), -1))
     cells, _ = learned(data).draw(wanted, torch.Generator().manual_seed(0))
     assert torch.equal(cells.label, wanted.label)
     asked = wanted.batch >= 0
@@ -80,14 +85,18 @@ def test_drawn_cells_have_no_values(data):
 def test_a_kind_that_no_training_cell_is_of_is_refused(data):
     with pytest.raises(DataError, match="no training cell has label 'c' and batch '1'"):
         drawn(learned(data), 2, 0)
+    with pytest.raises(DataError, match=r"has label 'c' and treatment 'drug'\. Ask for another"):
+        drawn(learned(data), 2, -1, condition=0)
 
 
 def test_cells_are_counted_by_label_and_by_kind(data):
     population = learned(data, np.arange(100, 300))
     label, batch = data.annotation.label[100:300], data.annotation.batch[100:300]
     assert population.label_counts.tolist() == [(label == code).sum() for code in range(3)]
-    expected = [[((label == code) & (batch == b)).sum() for b in range(2)] for code in (0, 1, 2, -1)]
-    assert population.kind_counts.tolist() == expected
+    expected = [[((label == code) & (batch == b)).sum() for b in (0, 1, -1)] for code in (0, 1, 2, -1)]
+    assert population.kind_counts.sum(dim=2).tolist() == expected
+    treated = data.annotation.condition[100:300] == 0
+    assert population.kind_counts[0, 1, 0] == ((label == 0) & (batch == 1) & treated).sum()
 
 
 def test_of_too_many_cells_a_sample_is_kept_and_rare_labels_in_it(data, monkeypatch):
@@ -125,7 +134,7 @@ def test_of_too_many_cells_one_of_each_kind_is_kept_where_there_is_room(data):
         population = Population(source.schema, at_most=20)
         population.learn(source, row, np.random.default_rng(seed))
         assert len(population.cells.label) == 20
-        for label, batch in np.argwhere(population.kind_counts.numpy() > 0):
+        for label, batch, _ in np.argwhere(population.kind_counts.numpy() > 0):
             drawn(population, int(label), int(batch), n=1)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellwright.data.source import Source, in_order
+from cellwright.models.parts.kinds import kind_of, n_kinds
 from cellwright.models.parts.moments import BLOCK_ROWS
 
 USUAL = 0.3  # 1 / theta
@@ -22,17 +23,17 @@ BOUNDS = (0.02, 10.0)  # of 1 / theta
 
 def count_moments(source: Source, rows: np.ndarray) -> tuple[Float[Tensor, " n_vars"], Float[Tensor, " n_vars"]]:
     """Share of every feature in all molecules, and theta within labels and conditions."""
-    schema, n_kinds = source.schema, (source.schema.n_labels + 1) * (source.schema.n_conditions + 1)
-    total = torch.zeros(n_kinds, schema.n_vars, dtype=torch.float64)
-    library = torch.zeros(n_kinds, 1, dtype=torch.float64)
+    schema = source.schema
+    total = torch.zeros(n_kinds(schema), schema.n_vars, dtype=torch.float64)
+    library = torch.zeros(n_kinds(schema), 1, dtype=torch.float64)
     for minibatch in in_order(source, rows, BLOCK_ROWS):
-        kind = (minibatch.label + 1) * (schema.n_conditions + 1) + minibatch.condition + 1
+        kind = kind_of(schema, minibatch.label, minibatch.condition)
         total.index_add_(0, kind, minibatch.x.dense().double())
         library.index_add_(0, kind, minibatch.library.double())
     share = (total / library.clamp(min=1)).float()
     excess, squares = torch.zeros(schema.n_vars), torch.zeros(schema.n_vars)
     for minibatch in in_order(source, rows, BLOCK_ROWS):
-        kind = (minibatch.label + 1) * (schema.n_conditions + 1) + minibatch.condition + 1
+        kind = kind_of(schema, minibatch.label, minibatch.condition)
         mean = minibatch.library * share[kind]
         excess += ((minibatch.x.dense() - mean).square() - mean).sum(dim=0)
         squares += mean.square().sum(dim=0)

@@ -1,6 +1,6 @@
 """Denoiser: what a diffusion on a latent space is asked at each step.
 
-    label, batch, covariates, library -describe-> (n_obs, n_hidden)
+    label, condition, batch, covariates, library -describe-> (n_obs, n_hidden)
     x_t (n_obs, n_latent), t (n_obs,), description -residual blocks-> prediction (n_obs, n_latent)
 
 Each block normalises, scales and shifts by what it is told of the time and the cell [Perez18], and adds what it makes;
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.schema import Schema
+from cellwright.models.parts.kinds import one_hot
 from cellwright.nn.conditions import Conditions
 from cellwright.nn.time_embedding import time_embedding
 
@@ -27,9 +28,9 @@ class Denoiser(nn.Module):
     def __init__(self, schema: Schema, n_latent: int, *, n_hidden: int, n_layers: int) -> None:
         super().__init__()
         self.conditions = Conditions(schema)
-        self.n_labels = schema.n_labels
+        self.n_labels, self.n_conditions = schema.n_labels, schema.n_conditions
         self.label = nn.Embedding(schema.n_labels + 1, n_hidden)
-        self.other = nn.Linear(self.conditions.width + 1, n_hidden)
+        self.other = nn.Linear(self.n_conditions + self.conditions.width + 1, n_hidden)
         self.time = nn.Linear(_TIME_WIDTH, n_hidden)
         self.first = nn.Linear(n_latent, n_hidden)
         self.blocks = nn.ModuleList(_Block(n_hidden) for _ in range(n_layers))
@@ -42,7 +43,8 @@ class Denoiser(nn.Module):
     ) -> Float[Tensor, "n_obs n_hidden"]:
         """What is told of each cell; a label of -1 is "not told". `log_library` is standardised."""
         told = torch.where(label < 0, self.n_labels, label)
-        return self.label(told) + self.other(torch.cat([self.conditions(minibatch), log_library], dim=1))
+        condition = one_hot(minibatch.condition, self.n_conditions)
+        return self.label(told) + self.other(torch.cat([condition, self.conditions(minibatch), log_library], dim=1))
 
     def forward(
         self,

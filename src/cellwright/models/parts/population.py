@@ -1,7 +1,7 @@
 """Population: what a generator keeps of its training cells beside its network.
 
-    training cells -learn-> label, batch, covariates, library of each (at most `MAX_CELLS`, or `at_most`)
-    wanted labels and batches -draw-> a training cell that has them lends its label, batch, covariates and library
+    training cells -learn-> label, batch, condition, covariates, library of each (at most `MAX_CELLS`, or `at_most`)
+    wanted labels, batches, conditions -draw-> a training cell that has them lends these, its covariates and library
 
 So a generated cell has a batch, covariates and a library that occur together among the cells of its label.
 """
@@ -19,7 +19,7 @@ from cellwright.data.source import Source, in_order
 from cellwright.errors import DataError
 from cellwright.nn.from_data import FromData
 
-MAX_CELLS = 50_000  # 50,000 x (4 numbers + covariates) are 1 MB and more
+MAX_CELLS = 50_000  # 50,000 x (5 numbers + covariates) are 1 MB and more
 
 
 class Population(nn.Module):
@@ -33,37 +33,43 @@ class Population(nn.Module):
             {
                 "label": torch.zeros(0, dtype=torch.int64),
                 "batch": torch.zeros(0, dtype=torch.int64),
+                "condition": torch.zeros(0, dtype=torch.int64),
                 "covariates": torch.zeros(0, schema.n_covariates),
                 "library": torch.zeros(0, 1),
             }
         )
-        self.label_counts: Tensor
-        self.register_buffer("label_counts", torch.zeros(schema.n_labels, dtype=torch.int64))
-        self.kind_counts: Tensor  # (n_labels + 1, n_batch)
-        self.register_buffer("kind_counts", torch.zeros(schema.n_labels + 1, schema.n_batch, dtype=torch.int64))
+        self.kind_counts: Tensor  # (n_labels + 1, n_batch + 1, n_conditions + 1), the last of each being unknown
+        n_each = (schema.n_labels + 1, schema.n_batch + 1, schema.n_conditions + 1)
+        self.register_buffer("kind_counts", torch.zeros(n_each, dtype=torch.int64))
+
+    @property
+    def label_counts(self) -> Int[Tensor, " n_labels"]:
+        """How many training cells each label of the schema had."""
+        return self.kind_counts.sum(dim=(1, 2))[:-1]
 
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Keep the annotation and libraries of `rows`, of a sample of them if there are too many.
 
         Returns the rows that are kept, in the order in which `lenders` counts them.
         """
-        labels = source.annotation.label[rows]
-        self.label_counts.copy_(torch.from_numpy(np.bincount(labels[labels >= 0], minlength=self.schema.n_labels)))
-        self.kind_counts.copy_(torch.from_numpy(self._kinds(labels, source.annotation.batch[rows])))
+        cells = source.annotation
+        kinds = np.stack([cells.label[rows], cells.batch[rows], cells.condition[rows]])
+        counts = np.zeros(self.kind_counts.shape, dtype=np.int64)
+        np.add.at(counts, tuple(kinds), 1)  # -1 is the last
+        self.kind_counts.copy_(torch.from_numpy(counts))
         at_most = self.at_most or MAX_CELLS
         if len(rows) > at_most:
-            kinds = np.stack([labels, source.annotation.batch[rows]], axis=1)
-            rows = _sample_of_every_kind(rows, np.unique(kinds, axis=0, return_inverse=True)[1], at_most, rng)
+            rows = _sample_of_every_kind(rows, np.unique(kinds, axis=1, return_inverse=True)[1], at_most, rng)
         # without the values, which would fill the memory
-        known = [(m.label, m.batch, m.covariates, m.library) for m in in_order(source, rows)]
-        label, batch, covariates, library = (torch.cat(parts) for parts in zip(*known, strict=True))
-        self.cells.set(label=label, batch=batch, covariates=covariates, library=library)
+        known = [(m.label, m.batch, m.condition, m.covariates, m.library) for m in in_order(source, rows)]
+        label, batch, condition, covariates, library = (torch.cat(parts) for parts in zip(*known, strict=True))
+        self.cells.set(label=label, batch=batch, condition=condition, covariates=covariates, library=library)
         return rows
 
     def draw(self, wanted: Wanted, generator: Generator) -> tuple[Minibatch, Float[Tensor, "n_obs 1"]]:
-        """Cells without values that have the wanted labels and batches, and their libraries.
+        """Cells without values that have the wanted labels, batches and conditions, and their libraries.
 
-        Raises `DataError` for a label and batch that no training cell has.
+        Raises `DataError` for a label, batch and condition that no training cell has together.
         """
         lender = self.lenders(wanted, generator)
         return self._minibatch(lender), self.cells.library[lender]
@@ -71,39 +77,29 @@ class Population(nn.Module):
     def lenders(self, wanted: Wanted, generator: Generator) -> Int[Tensor, " n_obs"]:
         """A kept cell for each wanted one, at random; of one kind each lends once before any lends twice."""
         lender = torch.empty(len(wanted.label), dtype=torch.int64, device=self.cells.label.device)
-        pairs = torch.stack([wanted.label, wanted.batch], dim=1)
-        kinds, kind_of = pairs.unique(dim=0, return_inverse=True)
-        for kind, (label, batch) in enumerate(kinds.tolist()):
-            able = self._able(label, batch)
+        each = torch.stack([wanted.label, wanted.batch, wanted.condition], dim=1)
+        kinds, kind_of = each.unique(dim=0, return_inverse=True)
+        for kind, codes in enumerate(kinds.tolist()):
+            able = self._able(*codes)
             at = torch.nonzero(kind_of == kind).flatten()
             rounds = -(-len(at) // len(able))
             turns = [torch.randperm(len(able), generator=generator, device=able.device) for _ in range(rounds)]
             lender[at] = able[torch.cat(turns)[: len(at)]]
         return lender
 
-    def _kinds(self, labels: np.ndarray, batches: np.ndarray) -> np.ndarray:
-        """Cells by label and batch; the last row is of cells without a label, a cell of unknown batch is in none."""
-        counts = np.zeros(self.kind_counts.shape, dtype=np.int64)
-        known = batches >= 0
-        np.add.at(counts, (labels[known], batches[known]), 1)  # -1 is the last row
-        return counts
-
-    def _able(self, label: int, batch: int) -> Int[Tensor, " n_able"]:
-        """The kept cells that have a label and a batch, -1 being any."""
+    def _able(self, label: int, batch: int, condition: int) -> Int[Tensor, " n_able"]:
+        """The kept cells that have a label, a batch and a condition, -1 being any."""
+        asked = {"label": label, "batch": batch, "condition": condition}
         fits = torch.ones(len(self.cells.label), dtype=torch.bool, device=self.cells.label.device)
-        if label >= 0:
-            fits &= self.cells.label == label
-        if batch >= 0:
-            fits &= self.cells.batch == batch
+        for name, code in asked.items():
+            if code >= 0:
+                fits &= getattr(self.cells, name) == code
         if not fits.any():
-            names = [
-                f"{kind.key} {kind.values[code]!r}"
-                for kind, code in ((self.schema.label, label), (self.schema.batch, batch))
-                if kind is not None and code >= 0
-            ]
+            kinds = ((getattr(self.schema, name), code) for name, code in asked.items())
+            names = [f"{kind.key} {kind.values[code]!r}" for kind, code in kinds if kind is not None and code >= 0]
             raise DataError(
                 f"cells to be generated must be of a kind that was trained on; no training cell has "
-                f"{' and '.join(names) or 'any label'}. Ask for another label or batch."
+                f"{' and '.join(names) or 'any label'}. Ask for another label, batch or condition."
             )
         return torch.nonzero(fits).flatten()
 
@@ -115,13 +111,12 @@ class Population(nn.Module):
             torch.zeros(n_obs + 1, dtype=torch.int64, device=device),
             self.schema.n_vars,
         )
-        unknown = torch.full((n_obs,), -1, dtype=torch.int64, device=device)
         return Minibatch(
             views={self.schema.modalities[0]: empty},
             present=torch.zeros(n_obs, 1, dtype=torch.bool, device=device),
             batch=self.cells.batch[lender],
             label=self.cells.label[lender],
-            condition=unknown,
+            condition=self.cells.condition[lender],
             time=torch.full((n_obs,), torch.nan, device=device),
             covariates=self.cells.covariates[lender],
             coordinates=torch.zeros(n_obs, 0, device=device),
@@ -133,7 +128,7 @@ class Population(nn.Module):
 def _sample_of_every_kind(rows: np.ndarray, kinds: np.ndarray, at_most: int, rng: np.random.Generator) -> np.ndarray:
     """`at_most` rows at random, but first some of each kind, one at least: a rare one stays.
 
-    A tenth of the room is divided among the kinds (label and batch) for that.
+    A tenth of the room is divided among the kinds (label, batch and condition) for that.
     """
     order = rng.permutation(len(rows))
     # the n-th cell of its kind, in random order; kinds take turns

@@ -2,6 +2,8 @@
 
 from cellwright.report.section import Section
 from cellwright.report.sections import (
+    augment,
+    augment_types,
     composition,
     history,
     latent,
@@ -25,6 +27,8 @@ SECTIONS: dict[str, Section] = {
     "remedies": remedies.SECTION,
     "response_genes": response_genes.SECTION,
     "response_cells": response_cells.SECTION,
+    "augment": augment.SECTION,
+    "augment_types": augment_types.SECTION,
     "leaderboard": leaderboard.SECTION,
     "latent": latent.SECTION,
     "per_type": per_type.SECTION,

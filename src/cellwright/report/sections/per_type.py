@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cellwright.metrics import METRICS
+from cellwright.report.augmentation import is_of_augmentation
 from cellwright.report.contents import Contents, entry_title
 from cellwright.report.responses import is_of_responses
 from cellwright.report.section import Context, Section
@@ -19,7 +20,7 @@ from cellwright.report.theme import LINE, SEQUENTIAL, Figure, Json, axis, layout
 
 def context(contents: Contents) -> Context | None:
     """A figure per data set with scores per group; a button per metric, task and kind of cells."""
-    if is_of_responses(contents):
+    if is_of_responses(contents) or is_of_augmentation(contents):
         return None  # a section of their own
     grouped = contents.leaderboard[(contents.leaderboard["group"] != "") & contents.leaderboard["mean"].notna()]
     blocks = [_block(contents, str(data), rows) for data, rows in grouped.groupby("data", sort=False)]
