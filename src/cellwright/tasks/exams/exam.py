@@ -83,17 +83,23 @@ def within_reach(parts: Thinned, preprocessing: PreprocessOptions | None) -> Thi
 
     Raises `DataError` where no cell is left.
     """
-    kept = as_anndata(parts.kept)
-    features = np.arange(kept.n_vars)
-    if preprocessing is not None:
-        report = preprocess(kept, preprocessing).report
-        features = kept.var_names.get_indexer(pd.Index(report["features"]))
-    values = sparse.csr_matrix(kept.X)[:, features]
+    features = chosen_features(parts.kept, preprocessing)
+    values = sparse.csr_matrix(as_anndata(parts.kept).X)[:, features]
     rows = np.flatnonzero(np.asarray(values.sum(axis=1)).ravel() > 0)
     if not len(rows):
-        raise DataError(f"none of {kept.n_obs} cells keeps a molecule of the chosen genes. Hide less, or choose more.")
-    names = tuple(kept.var_names[features])
+        raise DataError(
+            f"none of {parts.kept.n_obs} cells keeps a molecule of the chosen genes. Hide less, or choose more."
+        )
+    names = tuple(np.asarray(parts.kept.schema.var_names)[features])
     return Thinned(in_memory(parts.kept, rows, values[rows], names), parts.hidden[rows][:, features])
+
+
+def chosen_features(source: StoredSource, preprocessing: PreprocessOptions | None) -> np.ndarray:
+    """Positions of the features that preprocessing chooses from these cells, ascending; None chooses all."""
+    if preprocessing is None:
+        return np.arange(source.schema.n_vars)
+    report = preprocess(as_anndata(source), preprocessing).report
+    return pd.Index(source.schema.var_names).get_indexer(pd.Index(report["features"]))
 
 
 def only(source: StoredSource, rows: np.ndarray, features: np.ndarray | None = None) -> StoredSource:

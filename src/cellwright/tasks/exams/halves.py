@@ -8,7 +8,7 @@ The largest labels are asked; without labels, all cells are one.
 import numpy as np
 
 from cellwright.metrics import METRICS
-from cellwright.tasks.exams.exam import Asked, Exam, Examined, Impute, drawn, normalised, only
+from cellwright.tasks.exams.exam import Asked, Exam, Examined, Impute, chosen_features, drawn, normalised, only
 from cellwright.tasks.score import ScoreRow
 
 METRIC = METRICS["false_markers"]
@@ -18,12 +18,13 @@ N_LABELS, LEAST_CELLS, MOST_CELLS = 2, 100, 800  # that are asked; of each
 def random_halves(asked: Asked, impute: Impute) -> Examined:
     """The share of false markers: the mean over the labels, and each; of expectations and of draws."""
     rng = asked.rng(3)
+    features = chosen_features(asked.source, asked.preprocessing)
     means: dict[str, float] = {}
     draws: dict[str, float] = {}
     for name, rows in _groups(asked).items():
         cells = rng.permutation(rows)[:MOST_CELLS]
         halves = (np.sort(cells[: len(cells) // 2]), np.sort(cells[len(cells) // 2 :]))
-        first, second = (impute(only(asked.source, half)) for half in halves)
+        first, second = (impute(only(asked.source, half, features)) for half in halves)
         means[name] = _share(first.mean, second.mean)
         if first.draw is not None and second.draw is not None:
             draws[name] = _share(first.draw, second.draw)
