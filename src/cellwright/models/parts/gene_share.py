@@ -23,7 +23,7 @@ class GeneShare(nn.Module):
         self.register_buffer("share", torch.full((schema.n_vars,), 1 / schema.n_vars))
 
     def learn(self, source: Source, rows: np.ndarray) -> None:
-        """From the molecules of `rows`."""
+        """From the molecules of `rows`, and half a molecule more of each: what was never seen is not impossible."""
         self.share.copy_(count_moments(source, rows)[0])
 
     def mixed_into(self, means: Float[Tensor, "n_obs n_vars"], weight: float) -> Float[Tensor, "n_obs n_vars"]:
