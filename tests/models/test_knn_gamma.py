@@ -17,7 +17,7 @@ N = 400
 
 @pytest.fixture(scope="module")
 def planted():
-    """Rates of two kinds of cells; genes 0-19 are the same within a kind, genes 20-29 vary by themselves in each cell."""
+    """Rates of two kinds of cells: genes 0-19 are the same within a kind, 20-29 vary by themselves in each cell."""
     rng = np.random.default_rng(0)
     kind = np.arange(N) % 2
     mean = np.where(np.arange(30) < 20, 8.0 * rng.dirichlet(np.ones(30), 2) * 30, 8.0)[kind]
