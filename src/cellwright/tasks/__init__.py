@@ -35,7 +35,7 @@ TASKS: dict[str, Task] = {
     ),
     "impute": Task(
         "imputes",
-        ("layers/{key_added}", "layers/{key_added}_sd", "uns/{key_added}", "uns/cellwright"),
+        ("layers/imputed", "layers/{key_added}_sd", "uns/imputed", "uns/cellwright"),
         "fill in what the measurement missed",
     ),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
