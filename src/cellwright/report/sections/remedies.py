@@ -13,11 +13,8 @@ from cellwright.report.findings import effect, gain, kind_of, signed
 from cellwright.report.responses import COMPARED, Name, name_of, names_of, remedies_of, types_of
 from cellwright.report.section import Context, Section
 from cellwright.report.text import MISSING, in_figure, natural, number, short
-from cellwright.report.theme import Figure, Json, axis, layout
+from cellwright.report.theme import DIVERGING, STAR, Figure, Json, axis, layout
 
-# worse to better, as distinct for the colour-blind as the palette: brown, white, blue
-DIVERGING = [[0.0, "#a8500f"], [0.25, "#e3ab7f"], [0.5, "#f7f6f3"], [0.75, "#8fbbd9"], [1.0, "#0b4a7a"]]
-STAR = "*"
 EFFECTS = {"helped": "helped", "harmed": "did harm", "open": ""}
 
 
