@@ -4,6 +4,7 @@ from cellwright.report.section import Section
 from cellwright.report.sections import (
     composition,
     history,
+    imputation,
     latent,
     leaderboard,
     markers,
@@ -19,6 +20,7 @@ from cellwright.report.sections import (
 )
 
 SECTIONS: dict[str, Section] = {
+    "imputation": imputation.SECTION,
     "response": response.SECTION,
     "response_types": response_types.SECTION,
     "response_targets": response_targets.SECTION,
