@@ -19,6 +19,10 @@ def test_proteins_stand_by_the_correlation_as_measured_with_their_genes(view):
     assert shown["data"][0]["x"] == [0.6, 0.3, -0.1]
 
 
+def test_a_narrow_window_has_room_for_the_names_of_proteins_alone(view):
+    assert view["figure"].views["vae"]["narrow"]["yaxis"]["ticktext"] == ["CD19", "CD3", "CD14"]
+
+
 def test_a_row_goes_from_measured_to_imputed_in_the_colour_of_its_direction(view):
     shown = view["figure"].views["vae"]
     assert shown["data"][1]["x"] == pytest.approx([0.8, 0.5, -0.3])

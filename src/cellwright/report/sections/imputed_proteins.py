@@ -102,8 +102,8 @@ def _view(table: pd.DataFrame, ends: list[float]) -> Json:
     ]  # fmt: skip
     return {
         "data": traces,
-        "layout": _layout(table.index, ends, lines, 200),
-        "narrow": _layout(table.index, ends, lines, 112),
+        "layout": _layout([_name(key) for key in table.index], ends, lines, 200),
+        "narrow": _layout([in_figure(protein, 14) for protein, _ in table.index], ends, lines, 112),
     }
 
 
@@ -115,19 +115,18 @@ def _rounded(values: pd.Series) -> list[float | None]:
     return [round(float(value), 4) if np.isfinite(value) else None for value in values]
 
 
-def _layout(keys: pd.Index, ends: list[float], lines: list[Json], left: int) -> Json:
-    longest = left // 7
+def _layout(names: list[str], ends: list[float], lines: list[Json], left: int) -> Json:
     return layout(
         xaxis=axis(range=ends, title=axis_title("Spearman's correlation"), zeroline=True, zerolinecolor=FAINT_INK),
         yaxis=axis(
-            tickvals=list(range(len(keys))), ticktext=[_name(key, longest) for key in keys], automargin=False,
-            showgrid=False, range=[len(keys) - 0.4, -0.6],
+            tickvals=list(range(len(names))), ticktext=names, automargin=False,
+            showgrid=False, range=[len(names) - 0.4, -0.6],
         ),
         shapes=lines, legend=legend_above(), hovermode="closest",
         margin={"l": left, "r": 12, "t": TOP, "b": BOTTOM},
     )  # fmt: skip
 
 
-def _name(key: Key, at_most: int) -> str:
+def _name(key: Key) -> str:
     protein, gene = key
-    return in_figure(protein if protein == gene else f"{protein} · {gene}", at_most)
+    return in_figure(protein if protein == gene else f"{protein} · {gene}", 28)
