@@ -21,6 +21,7 @@ from cellwright.report import report
 pytestmark = pytest.mark.browser
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
+RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 OPTIONS = [
     "--headless=new",
     "--no-sandbox",
@@ -261,6 +262,82 @@ def test_hostile_names_of_types_and_genes_do_not_run(browser, tmp_path):
     genes = tuple(f"{HOSTILE[i % 2]}{i}" for i in range(12))
     story = RESPONSES["Story"](types=HOSTILE, genes=genes, effects=effects)
     open_page(browser, report(RESPONSES["write_responses"](tmp_path / "hostile", story)))
+    assert browser.title == "hostile · cellwright"
+    assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.fixture(scope="module")
+def recovery(tmp_path_factory):
+    return report(RECOVERY["write_recovery"](tmp_path_factory.mktemp("browser") / "recovery"))
+
+
+def test_every_figure_of_imputations_is_drawn_and_nothing_is_logged(browser, recovery):
+    open_page(browser, recovery)
+    for section in ("imputed_types", "imputed_genes", "imputed_proteins"):
+        traces = f"return document.querySelector('#{section} .canvas').data.length"
+        assert browser.execute_script(traces) > 0
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_the_list_of_models_shows_the_imputed_genes_of_the_chosen_one(browser, recovery):
+    """Of the made-up models the third adds 2 to every value; the measured ones stay as they are."""
+    open_page(browser, recovery)
+    values = (
+        "const of = axis => document.querySelector('#imputed_genes .canvas').data.filter(t => t.xaxis === axis)"
+        ".flatMap(t => [...t.x]); return [of('x'), of('x2')]"
+    )
+    measured, best = browser.execute_script(values)
+    assert best == pytest.approx(measured)
+    choose(browser, "#imputed_genes select", "magic")
+    again, third = browser.execute_script(values)
+    assert again == measured
+    assert third == pytest.approx([value + 2 for value in measured], abs=0.02)
+
+
+def test_a_button_shows_what_becomes_of_the_clusters_of_each_type(browser, recovery):
+    open_page(browser, recovery)
+    rare = "return document.querySelector('#imputed_types .canvas').data[0].text[2][0]"
+    assert browser.execute_script(rare) == "−3.3"
+    click(browser, "#imputed_types .buttons button", "Clusters")
+    assert browser.execute_script(rare) == "−.30"
+
+
+def test_the_list_of_models_shows_the_proteins_of_the_chosen_one(browser, recovery):
+    open_page(browser, recovery)
+    first = "return document.querySelector('#imputed_proteins .canvas').data[1].x[0]"
+    assert browser.execute_script(first) == pytest.approx(0.8)
+    choose(browser, "#imputed_proteins select", "magic")
+    assert browser.execute_script(first) == pytest.approx(0.7)
+
+
+def test_the_table_of_imputations_sorts_beneath_its_bands(browser, recovery):
+    open_page(browser, recovery)
+    assert first_column(browser) == ["vae", "knn_gamma", "magic", "as_measured"]
+    click(browser, "#imputation thead button", "ARI")
+    assert first_column(browser) == ["magic", "knn_gamma", "vae", "as_measured"]
+
+
+def test_imputations_fit_a_phone(browser, recovery):
+    open_page(browser, recovery)
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        columns = (
+            "const axes = document.querySelector('#imputed_genes .canvas').layout;"
+            "return axes.xaxis.domain[0] === axes.xaxis3.domain[0]"
+        )
+        WebDriverWait(browser, 10).until(lambda b: b.execute_script(columns))
+        fits = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        WebDriverWait(browser, 10).until(lambda b: b.execute_script(fits))
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_hostile_names_of_imputations_do_not_run(browser, tmp_path):
+    genes = tuple(f"{HOSTILE[i % 2]}{i}" for i in range(4))
+    story = RECOVERY["Story"](types=(*HOSTILE, "T"), genes=genes, setting=HOSTILE[1], failed="magic", reason=HOSTILE[0])
+    open_page(browser, report(RECOVERY["write_recovery"](tmp_path / "hostile", story)))
     assert browser.title == "hostile · cellwright"
     assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

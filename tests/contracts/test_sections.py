@@ -15,6 +15,7 @@ from cellwright.report.theme import Figure
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 AUGMENT = runpy.run_path(str(Path(__file__).parents[1] / "report" / "augment_folder.py"))
+RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 FOLDER = Path(sections.__file__).parent
 
 
@@ -35,11 +36,18 @@ def augmentation(tmp_path_factory):
     return AUGMENT["write_augmentation"](tmp_path_factory.mktemp("sections") / "augmentation")
 
 
+@pytest.fixture(scope="module")
+def recovery(tmp_path_factory):
+    return RECOVERY["write_recovery"](tmp_path_factory.mktemp("sections") / "recovery")
+
+
 @pytest.fixture
-def study(name, comparison, responses, augmentation):
+def study(name, comparison, responses, augmentation, recovery):
     """The kind of study that the section is for."""
     if name.startswith("augment"):
         return augmentation
+    if name.startswith("imput"):
+        return recovery
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -50,6 +58,8 @@ def run_of(name):
     def folder(study):
         if name.startswith("augment"):
             return AUGMENT["augment_run"](study)
+        if name.startswith("imput"):
+            return RECOVERY["recovery_run"](study, "vae")
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)
@@ -103,7 +113,17 @@ def test_a_section_of_an_empty_study_is_none(name, tmp_path):
 
 @pytest.mark.parametrize(
     "missing",
-    ["cells.h5ad", "history.csv", "scores.csv", "schema.json", "checksums.json", "genes.csv", "places.csv"],
+    [
+        "cells.h5ad",
+        "history.csv",
+        "scores.csv",
+        "schema.json",
+        "checksums.json",
+        "genes.csv",
+        "places.csv",
+        "gene_pairs.csv",
+        "proteins.csv",
+    ],
 )
 def test_a_section_does_without_a_file(name, missing, study, run_of, tmp_path):
     run = Path(shutil.copytree(run_of(study), tmp_path / "run"))
@@ -119,22 +139,43 @@ def test_a_section_of_a_failed_run_renders(name, comparison):
     assert contents.problems == []
 
 
-def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(name, comparison, responses, augmentation):
-    for study in (comparison, responses, augmentation):
+def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(
+    name, comparison, responses, augmentation, recovery
+):
+    for study in (comparison, responses, augmentation, recovery):
         contents = read_contents(study)
         render_section(name, SECTIONS[name], contents, _environment())
         assert contents.problems == []
 
 
 @pytest.mark.parametrize(
-    "missing", ["networks.csv", "remedies.csv", "augment.csv", "verdict.txt", "leaderboard.csv", "study.toml"]
+    "missing",
+    [
+        "networks.csv",
+        "remedies.csv",
+        "augment.csv",
+        "verdict.txt",
+        "recommendation.csv",
+        "leaderboard.csv",
+        "study.toml",
+    ],
 )
-def test_a_section_does_without_a_table_of_the_study(name, missing, responses, augmentation, tmp_path):
-    folder = Path(shutil.copytree(augmentation if name.startswith("augment") else responses, tmp_path / "study"))
+def test_a_section_does_without_a_table_of_the_study(name, missing, study, tmp_path):
+    folder = Path(shutil.copytree(study, tmp_path / "study"))
     (folder / missing).unlink(missing_ok=True)
     contents = read_contents(folder)
     render_section(name, SECTIONS[name], contents, _environment())
     assert contents.problems == []
+
+
+@pytest.mark.parametrize("damaged", ["recommendation.csv", "gene_pairs.csv", "proteins.csv"])
+def test_a_damaged_table_of_a_study_of_imputations_is_a_problem_and_no_failure(name, damaged, recovery, tmp_path):
+    folder = Path(shutil.copytree(recovery, tmp_path / "study"))
+    for path in folder.rglob(damaged):
+        path.write_text('a,b\n"1\n')
+    contents = read_contents(folder)
+    render_section(name, SECTIONS[name], contents, _environment())
+    assert all(damaged in problem for problem in contents.problems)
 
 
 def test_no_module_of_the_report_imports_torch():

@@ -32,3 +32,14 @@ def responses_builder():
 @pytest.fixture(scope="session")
 def responses(responses_builder, tmp_path_factory):
     return responses_builder["write_responses"](tmp_path_factory.mktemp("report") / "kang-study")
+
+
+@pytest.fixture(scope="session")
+def recovery_builder():
+    """The names of `recovery_folder.py`."""
+    return runpy.run_path(str(Path(__file__).with_name("recovery_folder.py")))
+
+
+@pytest.fixture(scope="session")
+def recovery(recovery_builder, tmp_path_factory):
+    return recovery_builder["write_recovery"](tmp_path_factory.mktemp("report") / "recovery-study")

@@ -89,8 +89,10 @@ def hostile_study(study_builder, tmp_path_factory):
 
 def test_every_section_is_on_the_page_of_a_full_study(page):
     of_responses = {"response", "response_types", "response_targets", "remedies", "response_genes", "response_cells"}
+    of_imputations = {"imputation", "imputed_types", "imputed_genes", "imputed_proteins"}
+    of_augmentation = {name for name in SECTIONS if name.startswith("augment")}
     ids = re.findall(r'<section id="([^"]+)">', page)
-    assert ids == [name for name in SECTIONS if name not in of_responses]
+    assert ids == [name for name in SECTIONS if name not in of_responses | of_imputations | of_augmentation]
     assert re.findall(r'<a href="#([^"]+)">', page) == ids
 
 
@@ -100,6 +102,13 @@ def test_a_study_of_responses_has_their_sections_first(responses_builder, tmp_pa
     assert re.findall(r'<section id="([^"]+)">', page) == [
         "response", "response_types", "remedies", "response_genes", "response_cells", "history", "provenance",
         "references",
+    ]  # fmt: skip
+
+
+def test_a_study_of_imputations_has_their_sections_and_no_second_order_of_the_models(recovery):
+    page = render(read_contents(recovery))
+    assert re.findall(r'<section id="([^"]+)">', page) == [
+        "imputation", "imputed_types", "imputed_genes", "imputed_proteins", "provenance", "references",
     ]  # fmt: skip
 
 

@@ -70,6 +70,20 @@ def test_the_main_measure_is_the_ari_of_k_means_then_an_ari_then_the_first():
     assert main_column([]) is None
 
 
+def test_hidden_molecules_come_before_any_ari_and_make_one_group_of_all_tasks():
+    deviance, ari = Column("impute", "poisson_deviance", "lower"), Column("cluster", "ari", "higher")
+    assert main_column([ari, deviance]) == deviance
+    rows = board(
+        ("a", "cluster", "ari", "higher", 0.9, 0.0, True, 1.0),
+        ("a", "impute", "poisson_deviance", "lower", 3.0, 0.0, True, 1.0),
+        ("b", "cluster", "ari", "higher", 0.1, 0.0, True, 1.0),
+        ("b", "impute", "poisson_deviance", "lower", 2.0, 0.0, True, 1.0),
+    )
+    [standing] = standings(rows)
+    assert [entry.title for entry in standing.entries] == ["b", "a"]
+    assert set(standing.columns) == {deviance, ari}
+
+
 def test_the_standing_holds_the_leaderboards_numbers(study):
     text = ["model", "setting", "metric", "group", "held_out"]
     table = read_table(study / "leaderboard.csv", text, ["mean", "ci_low", "ci_high"])
@@ -97,6 +111,7 @@ def test_titles_lose_their_capital_within_a_sentence(title, shown):
         ("e_distance_top50_placed", "E-distance, top 50 genes, placed"),
         ("e_distance_worst", "E-distance, worst label"),
         ("e_distance_spread", "E-distance, best minus worst label"),
+        ("false_markers_drawn", "False markers between halves, draws"),
         ("something_else", "something else"),
     ],
 )

@@ -15,8 +15,8 @@ TEXT = [
     "model", "setting", "best_baseline", "is_baseline", "means_are_harmless", "draws_are_harmless", "is_recommended",
 ]  # fmt: skip
 HARM = {
-    "false_correlation": "correlations between permuted genes (the mean rises by more than .05)",
-    "false_markers": "markers between random halves of one cell type (more than 5 % of the genes)",
+    "false_correlation": "correlations between permuted genes (limit: the mean rises by .05)",
+    "false_markers": "markers between random halves of one cell type (limit: 5 % of the genes)",
 }
 MOST = 0.05
 NUMBERS = [
@@ -68,8 +68,7 @@ def _network(rows: list[Row]) -> Iterable[str]:
     if best is None or best["difference"] != best["difference"]:  # NaN: there is no baseline
         return
     low, high, difference = best["ci_low"], best["ci_high"], best["difference"]
-    seeds = counted(int(best["n_seeds"]), "seed")
-    around = "" if low != low else f" (95 % interval over {seeds} {_signed(low)} to {_signed(high)})"
+    around = "" if low != low else f" (95 % interval over {_seeds(best)} {_signed(low)} to {_signed(high)})"
     who, than = f"{title_of(best)}, the best network, is", f"the best baseline, {best['best_baseline']}"
     if low != low or low <= 0 <= high:
         yield f"{who} not shown to differ from {than}: {_signed(difference)}{around}."
@@ -86,6 +85,11 @@ def _harm(rows: list[Row]) -> Iterable[str]:
                 yield f"{kind} of {listed(harmful)} invent {what}."
             elif known:
                 yield f"{kind} invent no {what}."
+
+
+def _seeds(row: Row) -> str:
+    n_seeds = row["n_seeds"]
+    return "seeds" if n_seeds != n_seeds else counted(int(n_seeds), "seed")
 
 
 def _signed(value: float) -> str:

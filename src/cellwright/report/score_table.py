@@ -39,6 +39,7 @@ def row(standing: Standing, entry: Entry, columns: Sequence[Column], strip: Stri
     return {
         "title": short(entry.title),
         "note": "",
+        "is_recommended": False,
         "is_baseline": entry.is_baseline and not entry.is_ceiling,
         "is_ceiling": entry.is_ceiling,
         "cut_short": False,
@@ -88,7 +89,7 @@ def _percent(share: float) -> float:
 
 def _cell(standing: Standing, column: Column, entry: Entry, strip: Strip) -> Context:
     if column not in entry.scores:
-        empty = dict.fromkeys(("spread", "seeds", "best", "tied", "bar"))
+        empty = dict.fromkeys(("spread", "seeds", "best", "tied", "bar", "against", "mark"))
         return {"text": MISSING, "value": math.nan, **empty}
     score = entry.scores[column]
     ranked = standing.ranked(column)
@@ -101,4 +102,6 @@ def _cell(standing: Standing, column: Column, entry: Entry, strip: Strip) -> Con
         "best": several and entry is ranked[0],
         "tied": several and entry in standing.tied(column),
         "bar": strip(entry, column),
+        "against": "",  # its difference from a reference
+        "mark": "",  # why it is marked as beyond a limit
     }

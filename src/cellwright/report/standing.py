@@ -3,7 +3,8 @@
     leaderboard (long form) -standings-> a Standing per data set and group of tasks, on all and on held-out cells
     -> entries, best first
 
-Tasks that ask for one ability are one group: encoders stand beside PCA, classifiers beside a logistic regression.
+Tasks that ask for one ability are one group: encoders stand beside PCA, classifiers beside a logistic regression. Where
+hidden molecules were asked for, all tasks are about what was imputed, its clusters too, and are one group.
 Two entries are tied when their means differ by no more than the larger of their confidence intervals' half-widths.
 """
 
@@ -22,8 +23,16 @@ GROUPS = {
     "Classification": ("classify",),
     "Generation": ("generate",),
 }
+# where it was scored, it orders the models, whatever else was
+DECISIVE, ABOUT_IT = "poisson_deviance", "Imputation"
 # what a study makes of a metric: the end of its name, and how that is said
-DERIVED = {"placed": "placed", "worst": "worst label", "spread": "best minus worst label", "rare": "rare classes"}
+DERIVED = {
+    "placed": "placed",
+    "worst": "worst label",
+    "spread": "best minus worst label",
+    "rare": "rare classes",
+    "drawn": "draws",
+}
 _MADE_OF = re.compile(rf"(?P<of>.+)_(?:top(?P<n_top>[0-9]+)|(?P<what>{'|'.join(DERIVED)}))")
 # what hands out real cells: what a generator or a predicted response can reach at best, and no competitor
 CEILINGS = frozenset({"real_cells", "half_split"})
@@ -88,7 +97,7 @@ class Standing:
 
     @cached_property
     def main(self) -> Column | None:
-        """The measure by which entries are ordered: the ARI of k-means if there is one, else an ARI, else the first."""
+        """What orders the entries: `DECISIVE`, else the ARI of k-means, else an ARI, else the first."""
         return main_column(self.columns)
 
     def ranked(self, column: Column) -> list[Entry]:
@@ -115,6 +124,8 @@ def standings(leaderboard: pd.DataFrame) -> list[Standing]:
     for data, rows in overall.groupby("data", sort=False):
         scored = rows[rows["mean"].notna()]
         groups = scored["task"].map(group_of)
+        if (scored["metric"] == DECISIVE).any():
+            groups[:] = ABOUT_IT
         # those that stand here first, others as they come
         for group in sorted(set(groups), key=lambda g: (list(GROUPS).index(g) if g in GROUPS else len(GROUPS), g)):
             of_group = scored[groups == group]
@@ -159,9 +170,10 @@ def best_first(contents: Contents, data: str) -> list[StoredRun]:
 
 def main_column(columns: list[Column]) -> Column | None:
     """See `Standing.main`."""
+    decisive = [column for column in columns if column.metric == DECISIVE]
     adjusted_rand = [column for column in columns if column.metric.startswith("ari")]
     k_means = [column for column in adjusted_rand if "kmeans" in column.task + column.metric]
-    return next(iter(k_means + adjusted_rand + columns), None)
+    return next(iter(decisive + k_means + adjusted_rand + columns), None)
 
 
 def metric_title(metric: str) -> str:

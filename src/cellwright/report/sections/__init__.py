@@ -6,6 +6,10 @@ from cellwright.report.sections import (
     augment_types,
     composition,
     history,
+    imputation,
+    imputed_genes,
+    imputed_proteins,
+    imputed_types,
     latent,
     leaderboard,
     markers,
@@ -21,6 +25,10 @@ from cellwright.report.sections import (
 )
 
 SECTIONS: dict[str, Section] = {
+    "imputation": imputation.SECTION,
+    "imputed_types": imputed_types.SECTION,
+    "imputed_genes": imputed_genes.SECTION,
+    "imputed_proteins": imputed_proteins.SECTION,
     "response": response.SECTION,
     "response_types": response_types.SECTION,
     "response_targets": response_targets.SECTION,

@@ -6,6 +6,7 @@ history.csv of the first finished run -> a panel per model, a button per loss te
 import pandas as pd
 
 from cellwright.report.contents import Contents, StoredRun
+from cellwright.report.recovery import is_of_recovery
 from cellwright.report.responses import Name, is_of_responses, names_of
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import best_first
@@ -35,7 +36,7 @@ Curves = list[tuple[StoredRun, pd.DataFrame]]
 def context(contents: Contents) -> Context | None:
     """A figure per data set, over the runs that are shown and have a history."""
     blocks = []
-    names = names_of(contents) if is_of_responses(contents) else {}
+    names = names_of(contents) if is_of_responses(contents) or is_of_recovery(contents) else {}
     for data in contents.data_names:
         tables = [
             (run, run.table("history.csv", ["split", "term"], ["epoch", "value"])) for run in best_first(contents, data)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cellwright.report.contents import Contents, Map, StoredRun
+from cellwright.report.recovery import is_of_recovery
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import best_first
 from cellwright.report.text import in_figure, listed, short
@@ -46,7 +47,9 @@ class Panel:
 
 
 def context(contents: Contents) -> Context | None:
-    """A figure per data set with at least one map."""
+    """A figure per data set with at least one map. Where imputations are compared, a latent is no answer."""
+    if is_of_recovery(contents):
+        return None
     figures = []
     for data in contents.data_names:
         panels = [panel for run in best_first(contents, data) if (panel := _panel(run)) is not None]

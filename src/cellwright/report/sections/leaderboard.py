@@ -8,6 +8,7 @@ import math
 
 from cellwright.report.augmentation import is_of_augmentation
 from cellwright.report.contents import Contents
+from cellwright.report.recovery import is_of_recovery
 from cellwright.report.responses import is_of_responses
 from cellwright.report.score_table import between_ends, headings, row, spread
 from cellwright.report.section import Context, Section
@@ -18,10 +19,10 @@ from cellwright.report.text import duration, listed, number, short
 def context(contents: Contents) -> Context | None:
     """A block per data set, in it one per group of tasks.
 
-    Each has a view for all cells and one for held-out cells, where both were scored. Responses to a treatment and what
-    added cells do for classifiers have sections of their own.
+    Each has a view for all cells and one for held-out cells, where both were scored. Responses to a treatment,
+    imputations and what added cells do for classifiers have sections of their own.
     """
-    if is_of_responses(contents) or is_of_augmentation(contents):
+    if is_of_responses(contents) or is_of_augmentation(contents) or is_of_recovery(contents):
         return None
     blocks: dict[str, dict[str, list[Context]]] = {}
     if not contents.is_study and contents.leaderboard["mean"].isna().all():

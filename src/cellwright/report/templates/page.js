@@ -60,7 +60,7 @@
 
   function hover(panel, keys, cell) {
     const lines = Object.entries(panel.codes).map(([role, codes]) => `${role}: ${keys[role].categories[codes[cell]] ?? "none"}`);
-    return [`<b>${panel.names[cell]}</b>`, ...lines].join("<br>");
+    return [...(panel.names ? [`<b>${panel.names[cell]}</b>`] : []), ...lines].join("<br>");
   }
 
   function trace(panel, keys, cells, rest) {
@@ -71,10 +71,11 @@
     };
   }
 
-  function cellTraces({ panels, keys }, key) {
+  // a view shows all panels, or those that it lists
+  function cellTraces({ panels, keys }, { key, panels: chosen }) {
     const { categories, colours, none } = keys[key], inLegend = new Set(), traces = [];
-    for (const panel of panels) {
-      const size = Math.min(7, Math.max(2.5, 180 / Math.sqrt(panel.x.length))), members = new Map();
+    for (const panel of chosen ? chosen.map((at) => panels[at]) : panels) {
+      const size = panel.size ?? Math.min(7, Math.max(2.5, 180 / Math.sqrt(panel.x.length))), members = new Map();
       panel.x.forEach((_, cell) => {
         const code = panel.codes[key]?.[cell] ?? -1;
         if (!members.has(code)) members.set(code, []);
@@ -93,7 +94,7 @@
   }
 
   // predicted means of genes against real ones, and where the genes were without the treatment
-  function geneTraces({ panels, looks }, key) {
+  function geneTraces({ panels, looks }, { key }) {
     return panels.flatMap((panel, index) => Object.entries(looks).map(([of, look]) => ({
       type: scatter, mode: "markers", xaxis: panel.axes[0], yaxis: panel.axes[1], showlegend: index === 0, name: look.name,
       legendgroup: of, x: panel.treated, y: of === "control" ? panel.control : panel.predicted[key] ?? [], text: panel.genes,
@@ -106,7 +107,7 @@
   function show(id, index) {
     const { kind, shared, views } = figures.get(id), view = views[index];
     const makers = { cells: cellTraces, genes: geneTraces };
-    const data = makers[kind] ? makers[kind](shared, view.key) : view.data;
+    const data = makers[kind] ? makers[kind](shared, view) : view.data;
     drawn.set(id, index);
     const narrow = phone.matches && view.narrow;
     // plotly writes into what it is given; a view is drawn more than once. Its tools would cover a narrow figure
