@@ -64,6 +64,14 @@ def test_only_generators_are_held_against_copies_and_smote_and_classes_against_n
     assert (effects.loc[effects["group"] == "rare one", "n_cells"] == 7).all()
 
 
+def test_of_a_class_there_is_a_difference_and_no_test():
+    """Two test cells give F1 three values: the same one in every seed would be beyond chance by no variance."""
+    effects, _ = told(scores_of(GAINS))
+    of_class = effects[effects["group"] != ""]
+    assert of_class["difference"].notna().all()
+    assert of_class[["ci_low", "ci_high", "p_t", "p_t_holm"]].isna().all(axis=None)
+
+
 def test_a_planted_gain_of_a_generator_is_said_and_none_of_the_others():
     _, said = told(scores_of(GAINS))
     assert said[0] == "Generated cells of rare classes raise the macro F1 of 1 of 1 classifiers: knn (vae)."

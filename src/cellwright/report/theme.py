@@ -22,7 +22,6 @@ TRAINING, VALIDATION = "#0072B2", "#D55E00"
 SEQUENTIAL = [[0.0, "#f6f8fa"], [0.25, "#cfe1ee"], [0.5, "#8fbbd9"], [0.75, "#3f86b8"], [1.0, "#0b4a7a"]]
 # worse to better, as distinct for the colour-blind as the palette: brown, white, blue
 DIVERGING = [[0.0, "#a8500f"], [0.25, "#e3ab7f"], [0.5, "#f7f6f3"], [0.75, "#8fbbd9"], [1.0, "#0b4a7a"]]
-STAR = "*"  # in a cell of a heat map: beyond chance
 # a dot must be seen on white, so its scale starts darker than that of a filled cell
 DOTS_SCALE = [[0.0, "#cfe1ee"], [0.5, "#3f86b8"], [1.0, "#0b3a61"]]
 _CLEAR = "rgba(0,0,0,0)"

@@ -5,13 +5,14 @@
 
 Paired are runs of the same seed, which have the same split, so the same real cells to learn from and to be tested by.
 What varies between seeds is the split and the training, of these very cells: the tests speak of this file and not of
-others. With one seed there is no test.
+others. With one seed there is no test. Of a single class there is none either: two test cells give F1 three values, and
+three seeds with the same one would be told from chance by no variance at all.
 
 Columns of augment.csv: data, model and setting (the classifier's), remedy, against (none; for generators over all
 classes also each of over and smote), metric, better, group (a class; empty for all), n_cells (training cells of the
 class, mean over seeds), is_rare, n_seeds, reference and with_remedy (means), difference (with minus reference), ci_low,
-ci_high (95 %, paired t), p_t, and p_t_holm: adjusted over the remedies of this classifier, metric, group and against.
-`class weights` as a remedy is the same classifier with them and without added cells.
+ci_high (95 %, paired t; empty for a class, as p), p_t, and p_t_holm: adjusted over the remedies of this classifier,
+metric, group and against. `class weights` as a remedy is the same classifier with them and without added cells.
 """
 
 import math
@@ -52,6 +53,7 @@ def effects_of(scores: pd.DataFrame, generators: Collection[str], n_cells: Mappi
                 tests = _tests(values, against, None if against == NONE else generators)
                 rows += [{**named, "against": against, **test} for test in tests]
     table = pd.DataFrame(rows, columns=EFFECT_COLUMNS)
+    table.loc[table["group"] != "", ["ci_low", "ci_high", "p_t", "p_t_holm"]] = math.nan
     return table.assign(n_cells=table["group"].map(n_cells), is_rare=table["group"].isin(n_cells))
 
 

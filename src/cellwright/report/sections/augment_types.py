@@ -12,9 +12,7 @@ from cellwright.report.contents import Contents, entry_title
 from cellwright.report.findings import signed
 from cellwright.report.section import Context, Section
 from cellwright.report.text import in_figure, natural, number
-from cellwright.report.theme import DIVERGING, STAR, Figure, Json, axis, layout
-
-CHANCE = 0.05
+from cellwright.report.theme import DIVERGING, Figure, Json, axis, layout
 
 
 def context(contents: Contents) -> Context | None:
@@ -31,7 +29,7 @@ def context(contents: Contents) -> Context | None:
         for (model, setting), part in effects.groupby(["model", "setting"], sort=False)
     }
     figure = Figure(views, 110 + 24 * len(classes), "Change of the F1 of each class by what was added")
-    return {"figure": figure, "several_seeds": bool((effects["n_seeds"] > 1).any())}
+    return {"figure": figure}
 
 
 SECTION = Section("Added cells, by class", context)
@@ -65,12 +63,11 @@ def _view(effects: pd.DataFrame, classes: list[str], sizes: "pd.Series[float]") 
 def _shown(row: pd.Series | None) -> str:
     if row is None:
         return ""
-    return f"{signed(row['difference'])}{' ' + STAR if row['p_t_holm'] < CHANCE else ''}"
+    return signed(row["difference"])
 
 
 def _hover(row: pd.Series | None) -> str:
     if row is None:
         return ""
-    around = "" if math.isnan(row["ci_low"]) else f" ({signed(row['ci_low'])} to {signed(row['ci_high'])})"
-    numbers = f"F1 {number(row['reference'])} to {number(row['with_remedy'])}, {signed(row['difference'])}{around}"
+    numbers = f"F1 {number(row['reference'])} to {number(row['with_remedy'])}, {signed(row['difference'])}"
     return f"<b>{in_figure(row['group'], 40)}</b>, {in_figure(row['remedy'], 40)}<br>{numbers}"

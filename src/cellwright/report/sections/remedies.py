@@ -13,8 +13,9 @@ from cellwright.report.findings import effect, gain, kind_of, signed
 from cellwright.report.responses import COMPARED, Name, name_of, names_of, remedies_of, types_of
 from cellwright.report.section import Context, Section
 from cellwright.report.text import MISSING, in_figure, natural, number, short
-from cellwright.report.theme import DIVERGING, STAR, Figure, Json, axis, layout
+from cellwright.report.theme import DIVERGING, Figure, Json, axis, layout
 
+STAR = "*"
 EFFECTS = {"helped": "helped", "harmed": "did harm", "open": ""}
 
 
