@@ -19,12 +19,12 @@ def test_a_file_becomes_a_file_with_a_layer_and_stays_as_it_is(cellwright, cells
     assert digest(cells) == before
 
 
-def test_the_usual_model_is_a_network_and_a_store_is_written_in_blocks(cellwright, cells, tmp_path):
+def test_the_usual_model_is_diffusion_and_a_store_is_written_in_blocks(cellwright, cells, tmp_path):
     out = tmp_path / "imputed.zarr"
     tokens = ["--max-epochs", "2", "--n-draws", "3", "--threshold", "0.1", "--scale", "log", "--values", "zeros"]
     assert cellwright("impute", cells, "--out", out, *tokens).code == 0
     found = anndata.read_zarr(out)
-    assert found.uns["cellwright"]["model"] == "vae"
+    assert found.uns["cellwright"]["model"] == "diffusion"
     assert set(found.layers) == {"imputed", "imputed_sd"}
     assert dict(found.uns["imputed"]) == {
         "values": "zeros", "fill": "mean", "scale": "log", "threshold": 0.1, "n_draws": 3, "seed": 0,
