@@ -48,7 +48,7 @@ def test_a_saved_run_imputes_new_cells_without_a_fit(cellwright, finished, cells
     [
         (["--model", "pca"], "pca cannot impute"),
         (["--model", "vea"], "Did you mean 'vae'?"),
-        (["--model", "gene_mean", "--fill", "draw"], "cannot do `impute with fill=draw`"),
+        (["--model", "gene_mean", "--fill", "draw"], "gene_mean cannot draw"),
         (["--threshold", "-1"], "threshold"),
         (["--layer", "absent"], "absent"),
     ],
@@ -58,6 +58,19 @@ def test_what_makes_no_sense_is_one_sentence_and_no_file(cellwright, cells, tmp_
     assert ended.code == 2
     assert what in ended.sentence
     assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_the_cells_are_never_replaced_and_a_place_that_cannot_be_is_refused_before_the_fit(
+    cellwright, cells, tmp_path, digest, monkeypatch
+):
+    monkeypatch.setattr("cellwright.cli.impute.fit", None)  # it is not called
+    before = digest(cells)
+    (tmp_path / "there.zarr").mkdir()
+    for out, what in ((cells, "must be another file"), (tmp_path / "there.zarr", "must not be there"),
+                      (tmp_path / "absent" / "out.h5ad", "its folder is not there")):  # fmt: skip
+        ended = cellwright("impute", cells, "--out", out, *FAST)
+        assert (ended.code, what in ended.sentence) == (2, True)
+    assert digest(cells) == before
 
 
 def test_a_model_and_a_run_or_another_suffix_are_refused(cellwright, cells, finished, tmp_path):

@@ -24,10 +24,16 @@ GENES = ["hg19_CD19", "hg19_FCGR3A", "hg19_CD3E", "hg19_PDCD1", "hg19_CD4", "hg1
         ("cd4.2", "hg19_CD4"),
         ("IgG1", None),
         ("CD8", None),
+        ("CD183", None),
     ],
 )
 def test_a_protein_finds_its_gene_by_name_by_nomenclature_and_without_clone_or_genome(protein, gene):
     assert linked([protein], GENES, {}).get(protein) == gene
+
+
+def test_an_exact_name_comes_before_one_without_genome_and_the_first_genome_before_others():
+    assert linked(["CD4"], ["hg19_CD4", "mm10___Cd4"], {}) == {"CD4": "hg19_CD4"}
+    assert linked(["CD4"], ["hg19_CD4", "mm10___Cd4"], {"CD4": "mm10___Cd4"}) == {"CD4": "mm10___Cd4"}
 
 
 def test_links_that_are_given_overrule_the_nomenclature():
@@ -68,10 +74,24 @@ def test_other_cells_and_proteins_without_a_gene_are_refused():
         proteins_of(rna(), protein_data([[1.0]], ["a"], ["unheard of"]))
 
 
+def test_a_protein_that_is_the_same_in_all_cells_is_left_out_and_refused_if_it_is_the_only_one():
+    both = protein_data([[0.5, 3], [0.7, 3]], ["a", "b"], ["CD19", "CD16"])
+    assert proteins_of(rna(), both).names == ("CD19",)
+    with pytest.raises(SchemaMismatch, match="must differ"):
+        proteins_of(rna(), both[:, ["CD16"]].copy())
+
+
+def test_a_linked_gene_that_is_not_there_is_told(tmp_path):
+    (tmp_path / "links.csv").write_text("protein,gene\nCD16,ABSENT\n")
+    data = protein_data([[0.5, 1], [0.7, 2]], ["a", "b"], ["CD19", "CD16"])
+    with pytest.warns(UserWarning, match=r"left out: CD16 \(ABSENT\)"):
+        assert proteins_of(rna(), data, links=tmp_path / "links.csv").names == ("CD19",)
+
+
 def test_a_table_of_links_is_read_and_another_file_refused(tmp_path):
     table = tmp_path / "links.csv"
     table.write_text("protein,gene\nodd name,MYC\n")
-    found = proteins_of(rna(), protein_data([[1.5]], ["a"], ["odd name"]), links=table)
+    found = proteins_of(rna(), protein_data([[1.5], [2.5]], ["a", "b"], ["odd name"]), links=table)
     assert found.genes == ("hg19_MYC",)
     table.write_text("a,b\n1,2\n")
     with pytest.raises(DataFileError, match="protein and gene"):

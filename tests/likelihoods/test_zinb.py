@@ -7,7 +7,7 @@ import torch
 
 from cellwright.core.minibatch import SparseRows
 from cellwright.likelihoods.negative_binomial import negative_binomial_log_prob
-from cellwright.likelihoods.zinb import zinb_log_prob
+from cellwright.likelihoods.zinb import ZINB, zinb_log_prob
 
 CASES = list(itertools.product([0, 1, 50], [1e-6, 0.1, 5.0, 1e4], [-60.0, -15.0, -1.0, 0.0, 3.0, 60.0]))
 
@@ -40,3 +40,22 @@ def test_without_dropout_it_is_the_negative_binomial():
     torch.testing.assert_close(
         zinb_log_prob(x, log_mean, theta, without), negative_binomial_log_prob(x, log_mean, theta), rtol=1e-12, atol=0
     )
+
+
+def test_a_second_measurement_has_the_mean_and_the_zeros_of_the_first():
+    """Over many cells of one distribution: what is drawn given a first measurement is distributed as that was."""
+    torch.manual_seed(0)
+    head, n = ZINB().head(4, 3), 20_000
+    head.log_theta.data = torch.tensor([0.0, 1.0, -0.5])
+    h, library = torch.randn(1, 4).expand(n, 4), torch.full((n, 1), 12.0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        first = head.sample(h, library, generator)
+        x = SparseRows.of(first.numpy())
+        second = head.draw_counts_given(h, x, library, generator)
+        expected, drawn = head.mean_given(h, x, library), head.draw_given(h, x, library, generator)
+    error = 5 * first.std(dim=0) / n**0.5
+    for found in (second, expected, drawn):
+        assert ((found.mean(dim=0) - first.mean(dim=0)).abs() < error).all()
+    assert (((second == 0).float().mean(dim=0) - (first == 0).float().mean(dim=0)).abs() < 5 * 0.5 / n**0.5).all()
+    assert torch.corrcoef(torch.stack([first[:, 0], second[:, 0]]))[0, 1] > 0.1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from anndata import AnnData
 from scipy.spatial.distance import cdist
 
 from cellwright.data.open import open_data
@@ -22,7 +23,7 @@ def source():
 
 
 def fitted(source, **options):
-    model = build("magic", source.schema, n_latent=4, n_neighbors=K, **options)
+    model = build("magic", source.schema, n_latent=4, n_neighbors=K, mean_share=0.0, **options)
     fit(model, source, split=random_split(N, validation=0), progress=False)
     return model
 
@@ -54,3 +55,10 @@ def test_the_number_of_steps_is_chosen_among_those_tried_and_totals_stay(source)
     assert int(model.n_steps) in STEPS
     counts = source.read("X", np.arange(N)).toarray()
     np.testing.assert_allclose(imputed(model, source).sum(axis=1), counts.sum(axis=1), rtol=1e-4)
+
+
+def test_cells_that_are_all_alike_are_what_they_are():
+    source = open_data(AnnData(np.tile(np.arange(1, 7, dtype=np.float32), (N, 1))))
+    model = build("magic", source.schema, n_latent=2, n_steps=2, mean_share=0.0)
+    fit(model, source, split=random_split(N, validation=0), progress=False)
+    np.testing.assert_allclose(imputed(model, source), np.tile(np.arange(1, 7), (N, 1)), rtol=1e-4)

@@ -49,7 +49,7 @@ def at_ten_thousand(logs):
 
 
 def test_plain_is_the_matrix_of_that_rank_nearest_to_the_logarithms(source, low):
-    _, found = imputed_logs("svd", source, rank=RANK)
+    _, found = imputed_logs("svd", source, rank=RANK, mean_share=0)
     np.testing.assert_allclose(found, at_ten_thousand(low), atol=0.02)
 
 
@@ -71,7 +71,7 @@ def test_alra_thresholds_rescales_and_keeps_what_was_measured(source, logs, low)
 
 def test_alra_has_more_zeros_than_the_plain_one_and_none_where_something_was_measured(source, logs):
     _, alra = imputed_logs("alra", source, rank=RANK)
-    _, plain = imputed_logs("svd", source, rank=RANK)
+    _, plain = imputed_logs("svd", source, rank=RANK, mean_share=0)
     assert (alra[logs > 0] > 0).all()
     assert (alra == 0).mean() > 2 * (plain == 0).mean()
 
@@ -80,13 +80,22 @@ def test_the_smallest_rank_is_chosen_where_cells_differ_by_noise_only_and_a_larg
     rng = np.random.default_rng(0)
     share = rng.dirichlet(np.ones(60), 40)
     counts = [rng.poisson(2000 * share[kind]).astype(np.float32) for kind in (np.zeros(400, int), np.arange(400) % 40)]
-    ranks = [imputed_logs("svd", open_data(AnnData(one)))[0].vectors.right.shape[1] for one in counts]
+    ranks = [imputed_logs("svd", open_data(AnnData(one)), mean_share=0)[0].vectors.right.shape[1] for one in counts]
     assert ranks[0] == min(RANKS)
     assert ranks[1] >= 30
 
 
+def test_a_share_of_the_mean_is_mixed_in_and_chosen_where_much_is_silent(source):
+    plain, mixed = (imputed_logs("svd", source, rank=RANK, mean_share=share)[1] for share in (0.0, 0.3))
+    assert (plain == 0).any()
+    assert (mixed > 0).all()
+    model = build("svd", source.schema, rank=RANK)
+    fit(model, source, split=random_split(N, validation=0), progress=False)
+    assert float(model.mean_share) > 0
+
+
 def test_fewer_cells_than_the_rank_are_refused():
     source = open_data(AnnData(np.random.default_rng(0).poisson(3, (4, 8)).astype(np.float32) + 1))
-    model = build("svd", source.schema, rank=5)
+    model = build("svd", source.schema, rank=5, mean_share=0)
     with pytest.raises(DataError, match="4 cells and 8 features"):
         fit(model, source, split=random_split(4, validation=0), progress=False)

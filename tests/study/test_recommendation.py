@@ -67,8 +67,22 @@ def test_nothing_is_recommended_where_everything_invents_and_never_what_fills_no
     assert chosen(bad=([1.0], False, harm(0.2)), as_measured=([3.0], True, harm(0.0))) == []
 
 
-def test_harm_that_nobody_asked_for_counts_as_none():
-    assert chosen(net=([1.0], False, {}), mean=([2.0], True, {})) == ["net"]
+def test_where_no_harm_was_asked_the_least_deviance_is_named_and_nothing_is_called_harmless():
+    table = recommendation(scores(net=([1.0], False, {}), mean=([2.0], True, {})))
+    assert table.loc[table["is_recommended"], "model"].tolist() == ["net"]
+    assert not table["means_are_harmless"].any()
+    assert not table["draws_are_harmless"].any()
+
+
+def test_harm_that_was_asked_of_others_and_is_not_known_is_not_harmless():
+    assert chosen(unknown=([1.0], False, {}), known=([2.0], True, harm(0.01))) == ["known"]
+
+
+def test_who_lacks_a_seed_stands_behind_who_has_all_and_is_compared_on_what_both_have():
+    table = recommendation(scores(net=([5.2], False, harm()), base=([4.9, 8.9], True, harm())))
+    assert table["model"].tolist() == ["base", "net"]
+    assert table.set_index("model").loc["net", "difference"] == pytest.approx(0.3)
+    assert table.loc[table["is_recommended"], "model"].tolist() == ["base"]
 
 
 def test_without_scores_there_is_a_table_without_rows():

@@ -195,6 +195,20 @@ def test_a_draw_of_a_model_that_is_none_of_counts_is_refused(cells):
         impute(model, logs, ImputeOptions(fill="draw"))
 
 
+def test_a_logarithm_of_what_is_expected_below_zero_is_zero(cells):
+    source = open_data(cells)
+    model = build("vae", source.schema, n_latent=3, likelihood="gaussian", transform="none")
+    fit(model, source, SHORT, progress=False)
+    found = impute(model, cells, ImputeOptions(scale="log")).layers["imputed"]
+    assert np.isfinite(found).all()
+    assert (found >= 0).all()
+
+
+def test_one_draw_has_no_spread_and_is_refused():
+    with pytest.raises(OptionError, match="0, or 2 or more"):
+        ImputeOptions(n_draws=1)
+
+
 def test_a_scale_that_negative_values_have_not_is_refused():
     values = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
     source = open_data(AnnData(values))

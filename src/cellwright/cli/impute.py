@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from anndata import AnnData
 from cyclopts import App, Parameter
 
 from cellwright.cli.cells import write_cells
@@ -15,7 +16,7 @@ from cellwright.data.open import open_data
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split
-from cellwright.errors import AbilityError, OptionError
+from cellwright.errors import AbilityError, DataFileError, OptionError, RunError
 from cellwright.models import MODELS, build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
@@ -48,13 +49,15 @@ def run(
     _refuse_both(model, from_run)
     if out.suffix not in (".h5ad", ".zarr"):
         raise OptionError(f"--out must end with .h5ad or .zarr; it is {str(out)!r}. Name a file or a store.")
+    cells = data_named(data)
+    _refuse_place(out, cells)
     with logging_failures(from_run or out):
         if from_run is not None:
             fitted = load_run(from_run)
             source = new_cells_for(Run(from_run), fitted, data, out, keys)
         else:
-            source = open_data(data_named(data), **dict(keys))
-            fitted = _fitted(model or USUAL_MODEL, source, training)
+            source = open_data(cells, **dict(keys))
+            fitted = _fitted(_asked(model or USUAL_MODEL, options), source, training)
         _write(fitted, source, options, out, training.seed)
     show(
         f"{fitted.name}: {source.n_obs:,} cells x {fitted.schema.n_vars:,} features{filled_features(source)} -> {out}",
@@ -67,12 +70,29 @@ def _refuse_both(model: str | None, from_run: Path | None) -> None:
         raise OptionError("--model and --run must not both be given; both were. Give a model to fit, or a saved run.")
 
 
-def _fitted(text: str, source: StoredSource, training: FitOptions) -> Model:
-    """A model that is fitted to all cells; networks stop by some of them, which are imputed like the others."""
+def _refuse_place(out: Path, cells: AnnData | Path) -> None:
+    """What would replace the cells, or be refused after an hour of training."""
+    if isinstance(cells, Path) and out.exists() and out.samefile(cells):
+        raise RunError(f"--out must be another file than the cells, which stay as they are; both are {out}.")
+    if out.suffix == ".zarr" and out.exists():
+        raise DataFileError(f"the folder to write must not be there; {out} is. Remove it, or give another path.")
+    if not out.parent.is_dir():
+        raise RunError(f"{out} could not be written: its folder is not there. Make the folder first.")
+
+
+def _asked(text: str, options: ImputeOptions) -> Arm:
+    """The model to fit. Raises `AbilityError` where it cannot do what is asked, before it is fitted."""
     arm = Arm.parse(text)
-    if "imputes" not in arm.entry.abilities:
-        able = ", ".join(name for name, entry in MODELS.items() if "imputes" in entry.abilities)
-        raise AbilityError(f"{arm.model} cannot impute. {able} can.")
+    wanted = ["imputes", *(["draws"] if options.n_draws or options.fill == "draw" else [])]
+    for ability, what in zip(wanted, ("impute", "draw"), strict=False):
+        if ability not in arm.entry.abilities:
+            able = ", ".join(name for name, entry in MODELS.items() if set(wanted) <= set(entry.abilities))
+            raise AbilityError(f"{arm.model} cannot {what}: it lacks the ability {ability!r}. {able} can.")
+    return arm
+
+
+def _fitted(arm: Arm, source: StoredSource, training: FitOptions) -> Model:
+    """A model that is fitted to all cells; networks stop by some of them, which are imputed like the others."""
     model = build_with(arm.model, source.schema, arm.options())
     nothing = np.array([], dtype=np.int64)
     everything = Split(np.arange(source.n_obs), nothing, nothing)

@@ -98,6 +98,10 @@ class Draws(ABC):
         The mean of many draws is what `Imputes.impute` gives; their spread is that of an expectation, not of counts.
         """
 
+    @abstractmethod
+    def draw_counts(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """A second measurement as it could be, with the noise of counting; of models of counts only."""
+
 
 class Forecasts(ABC):
     """Continues a sequence."""

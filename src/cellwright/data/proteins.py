@@ -10,6 +10,7 @@ References: [Engel15] the CD nomenclature.
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ GENE_OF = {
     "CD140B": "PDGFRB", "CD141": "THBD", "CD142": "F3", "CD144": "CDH5", "CD146": "MCAM", "CD152": "CTLA4",
     "CD154": "CD40LG", "CD155": "PVR", "CD158": "KIR2DL1", "CD158B": "KIR2DL3", "CD158E1": "KIR3DL1",
     "CD158F": "KIR2DL5A", "CD161": "KLRB1", "CD169": "SIGLEC1", "CD171": "L1CAM", "CD172A": "SIRPA",
-    "CD178": "FASLG", "CD184": "CXCR4", "CD185": "CXCR5", "CD186": "CXCR6", "CD192": "CCR2", "CD193": "CCR3",
+    "CD178": "FASLG", "CD181": "CXCR1", "CD182": "CXCR2", "CD183": "CXCR3", "CD191": "CCR1", "CD88": "C5AR1",
+    "CD184": "CXCR4", "CD185": "CXCR5", "CD186": "CXCR6", "CD192": "CCR2", "CD193": "CCR3",
     "CD194": "CCR4", "CD195": "CCR5", "CD196": "CCR6", "CD197": "CCR7", "CD199": "CCR9", "CD201": "PROCR",
     "CD202B": "TEK", "CD203C": "ENPP3", "CD204": "MSR1", "CD205": "LY75", "CD206": "MRC1", "CD223": "LAG3",
     "CD235A": "GYPA", "CD235AB": "GYPA", "CD243": "ABCB1", "CD252": "TNFSF4", "CD253": "TNFSF10",
@@ -87,7 +89,8 @@ def proteins_of(
             f"the proteins must be of the same cells, by name; none of {cells.n_obs} is among the {source.n_obs} of "
             f"the proteins ({', '.join(map(str, source.annotation.obs.index[:3]))}). Give the proteins of these cells."
         )
-    pairs = linked(source.schema.var_names, cells.schema.var_names, {} if links is None else _links(Path(links)))
+    given = {} if links is None else _links(Path(links))
+    pairs = linked(source.schema.var_names, cells.schema.var_names, given)
     if not pairs:
         raise SchemaMismatch(
             f"a protein must have its gene among the features; none of {len(source.schema.var_names)} "
@@ -95,14 +98,32 @@ def proteins_of(
         )
     read = source.read(source.schema.modalities[0], np.arange(source.n_obs))
     values = _comparable(read if isinstance(read, np.ndarray) else read.toarray())
+    absent = {
+        protein: gene for protein, gene in given.items() if protein in source.schema.var_names and protein not in pairs
+    }
+    if absent:
+        some = ", ".join(f"{protein} ({gene})" for protein, gene in list(absent.items())[:5])
+        warnings.warn(f"proteins whose linked gene is not among the features are left out: {some}.", stacklevel=2)
     columns = pd.Index(source.schema.var_names).get_indexer(pd.Index(list(pairs)))
     of_cells = np.where(at[:, None] >= 0, values[at][:, columns], np.nan).astype(np.float32)
-    return Proteins(of_cells, tuple(pairs), tuple(pairs.values()))
+    known = of_cells[~np.isnan(of_cells).any(axis=1)]
+    varying = np.flatnonzero(np.ptp(known, axis=0) > 0)
+    if not len(varying):
+        raise SchemaMismatch(
+            f"a protein must differ between the {len(known)} cells that have it; none of {len(pairs)} does. Give the "
+            "proteins of more cells."
+        )
+    names = [list(pairs)[place] for place in varying]
+    return Proteins(of_cells[:, varying], tuple(names), tuple(pairs[name] for name in names))
 
 
 def linked(proteins: Iterable[str], features: Iterable[str], links: Mapping[str, str]) -> dict[str, str]:
     """The feature of each protein that has one: by `links`, by its own name, or by the CD nomenclature."""
-    feature_of = {_GENOME.sub("", name).upper(): name for name in features}
+    feature_of: dict[str, str] = {}
+    for feature in features:
+        # of two genomes the first: human ones are written before mouse ones
+        feature_of.setdefault(_GENOME.sub("", feature).upper(), feature)
+        feature_of[feature.upper()] = feature
     found = {}
     for protein in proteins:
         candidates = [links[protein]] if protein in links else [gene for name in _spellings(protein) for gene in name]

@@ -69,6 +69,16 @@ class Head(nn.Module, ABC):
         """One draw of what `mean_given` is the mean of: a cell's own rates; no draw where these do not vary."""
         return self.mean_given(h, x, library)
 
+    def draw_counts_given(
+        self,
+        h: Float[Tensor, "n_obs n_hidden"],
+        x: SparseRows,
+        library: Float[Tensor, "n_obs 1"],
+        generator: Generator,
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """A second measurement of the same cells as it could be, of a likelihood of counts: Poisson of their rates."""
+        return torch.poisson(self.draw_given(h, x, library, generator), generator)
+
     @abstractmethod
     def sample(
         self, h: Float[Tensor, "n_obs n_hidden"], library: Float[Tensor, "n_obs 1"], generator: Generator

@@ -77,12 +77,27 @@ class ZINBHead(Head):
         library: Float[Tensor, "n_obs 1"],
         generator: Generator,
     ) -> Float[Tensor, "n_obs n_vars"]:
+        rate, lost = self._drawn(h, x, library, generator)
+        return (1 - lost) * rate
+
+    def draw_counts_given(
+        self,
+        h: Float[Tensor, "n_obs n_hidden"],
+        x: SparseRows,
+        library: Float[Tensor, "n_obs 1"],
+        generator: Generator,
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        rate, lost = self._drawn(h, x, library, generator)
+        return torch.poisson(rate, generator) * torch.bernoulli(1 - lost, generator=generator)
+
+    def _drawn(self, h: Tensor, x: SparseRows, library: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """A draw of the rates given x, before dropouts, and the probability of these."""
         mean, theta, lost = self._parts(h, library)
         counted = torch.where(x.dense() > 0, 1.0, self._counted(mean, theta, lost))
         is_counted = torch.bernoulli(counted, generator=generator)
-        drawn = draw_rate(mean, theta, x, generator)
+        given_x = draw_rate(mean, theta, x, generator)
         nothing_known = draw_rate(mean, theta, x.map(torch.zeros_like), generator) * ((theta + mean) / theta)
-        return (1 - lost) * torch.where(is_counted > 0, drawn, nothing_known)
+        return torch.where(is_counted > 0, given_x, nothing_known), lost
 
     def _parts(self, h: Tensor, library: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and theta of the negative binomial, and the probability of a dropout."""

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Generator, Tensor
 
-from cellwright.core.abilities import Decodes, Encodes, Imputes
+from cellwright.core.abilities import Decodes, Draws, Encodes, Imputes
 from cellwright.core.minibatch import Minibatch, SparseRows
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
@@ -58,7 +58,7 @@ class AutoencoderOptions(Options):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
 
 
-class Autoencoder(Model, Encodes, Decodes, Imputes):
+class Autoencoder(Model, Encodes, Decodes, Imputes, Draws):
     """Encodes a cell as a point; decodes the point and the batch as a distribution over its features."""
 
     reads = frozenset({"views", "batch", "covariates", "coordinates"})
@@ -102,6 +102,15 @@ class Autoencoder(Model, Encodes, Decodes, Imputes):
     def impute(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
         """What is expected given the cell's point, and its own counts where the likelihood is one of counts."""
         return self.decoder.mean_given(self.encode(minibatch), minibatch)
+
+    @torch.no_grad()
+    def draw(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        """A draw of the cell's own rates given its point and its counts; where rates do not vary, what is expected."""
+        return self.decoder.draw_given(self.encode(minibatch), minibatch, generator)
+
+    @torch.no_grad()
+    def draw_counts(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        return self.decoder.draw_counts_given(self.encode(minibatch), minibatch, generator)
 
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         learn_width(self.decoder, self.encode, source, rows, rng)

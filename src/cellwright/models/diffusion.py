@@ -287,6 +287,11 @@ class Diffusion(Model, Generates, Imputes, Draws):
         (z,) = self._latents_given(minibatch, 1, generator)
         return self.vae.decoder.draw_given(z, minibatch, generator)
 
+    @torch.no_grad()
+    def draw_counts(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        (z,) = self._latents_given(minibatch, 1, generator)
+        return self.vae.decoder.draw_counts_given(z, minibatch, generator)
+
     def _latents_given(
         self, minibatch: Minibatch, n_draws: int, generator: Generator
     ) -> Iterator[Float[Tensor, "n_obs n_latent"]]:

@@ -134,9 +134,16 @@ class GraphAutoencoder(Model, Encodes, Decodes, Attends, Imputes, Draws):
     @torch.no_grad()
     def draw(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
         """A draw of the cell's own rates given its counts and its point, which is drawn too if it has a posterior."""
+        return self.decoder.draw_given(self._drawn(minibatch, generator), minibatch, generator)
+
+    @torch.no_grad()
+    def draw_counts(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        return self.decoder.draw_counts_given(self._drawn(minibatch, generator), minibatch, generator)
+
+    def _drawn(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_latent"]:
+        """A draw of each cell's posterior, or its point."""
         encoded = self._encoded(minibatch)
-        z = GaussianLatent(encoded).sample(generator) if self.options.variational else encoded
-        return self.decoder.draw_given(z, minibatch, generator)
+        return GaussianLatent(encoded).sample(generator) if self.options.variational else encoded
 
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         learn_width(self.decoder, self.encode, source, rows, rng)

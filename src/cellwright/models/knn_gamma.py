@@ -80,6 +80,10 @@ class KNNGamma(Model, Imputes, Draws):
         """A draw of the rates; who the neighbours are, and what they have on average, is taken as known."""
         return self.rates.draw(self._means(minibatch), minibatch.x, generator)
 
+    @torch.no_grad()
+    def draw_counts(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        return torch.poisson(self.draw(minibatch, generator), generator)
+
     def _means(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         """What the neighbours expect."""
         (total,) = self.near.sums(minibatch, [int(self.n_neighbors)])

@@ -4,14 +4,15 @@
     cell -its row of the chain-> p (n_obs, n_references) -p P^(t - 1)-> weights of training cells -> shares x library
 
 The width of a cell is its distance to a neighbour a third of the way out, so that sparse regions reach as far as dense
-ones. The number of steps t is chosen by hiding molecules of the training cells once more, if it is None. Shares, not
-logarithms, are averaged: the library goes first and comes back last ("reversed normalisation").
-Differs from [vanDijk18] in that a cell outside the training is one more start of the chain, and in components without
-scaling.
+ones. The number of steps t is chosen by hiding molecules of the training cells once more, if it is None. Shares are
+averaged, neither square roots nor logarithms, and a little of each feature's mean over all cells is mixed in.
+Differs from [vanDijk18] in that the first step is by the cell's own kernel, not made symmetric, so that a cell outside
+the training starts like any other; such a cell, and one of more than `max_references`, has no link to itself.
 
-References: [vanDijk18] MAGIC; [Batson19], who found this order of normalisation and steps to be the better one.
+References: [vanDijk18] MAGIC; [Batson19] for the choice of the steps.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.data.source import Source
 from cellwright.models.model import Model
+from cellwright.models.parts.gene_share import GeneShare
 from cellwright.models.parts.reference_cells import ReferenceCells, weights_of
 from cellwright.models.parts.second_thinning import best_setting, thinned_again
 from cellwright.nn.from_data import FromData
@@ -41,6 +43,7 @@ class MAGICOptions(Options):
 
     n_neighbors: int = Field(15, ge=3, description="training cells that a cell is linked to")
     n_steps: int | None = Field(None, ge=1, description=f"steps of the chain; None: one of {STEPS} is chosen")
+    mean_share: float = Field(0.02, ge=0, le=1, description="weight of each feature's mean over all cells")
     n_latent: int = Field(30, ge=1, description="principal components that neighbours are found in")
     max_references: int = Field(20_000, ge=2, description="training cells that the chain goes over, at most")
 
@@ -58,6 +61,7 @@ class MAGIC(Model, Imputes):
         self.references = ReferenceCells(
             schema, n_latent=options.n_latent, transform="log_normalise", at_most=options.max_references
         )
+        self.genes = GeneShare(schema)
         self.links = FromData({"index": torch.zeros(0, 0, dtype=torch.int64), "weight": torch.zeros(0, 0)})
         self.register_buffer("n_steps", torch.tensor(1))
 
@@ -83,13 +87,14 @@ class MAGIC(Model, Imputes):
     def _link(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         """Keep training cells, and link each to its nearest and to itself."""
         self.references.learn(source, rows, rng)
+        self.genes.learn(source, rows)
         index, weight = self._kernel(self.references.kept.latent)
         self.links.set(index=index, weight=weight)
 
     def _kernel(self, latent: Float[Tensor, "n_obs n_latent"]) -> tuple[Tensor, Tensor]:
         """Nearest training cells of each cell, itself first where it is one, and what links to them weigh."""
         number = min(self.options.n_neighbors + 1, self.references.n_references)
-        index, distance = nearest(latent, self.references.kept.latent, number, same=-1.0)
+        index, distance = nearest(latent, self.references.kept.latent, number, same=-math.inf)
         width = distance[:, min(number - 1, max(1, self.options.n_neighbors // 3))].clamp(min=1e-12)
         return index, torch.exp(-(distance / width[:, None]).square())
 
@@ -106,7 +111,8 @@ class MAGIC(Model, Imputes):
                 walked = walked @ chain
             if step in steps:
                 means = walked @ shares
-                yield minibatch.library * torch.from_numpy(_dense(means)).to(minibatch.library)
+                shares_there = torch.from_numpy(_dense(means)).to(minibatch.library)
+                yield minibatch.library * self.genes.mixed_into(shares_there, self.options.mean_share)
 
 
 def _rows_of_sum_one(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -5,13 +5,15 @@
 Not centred, so that a silent gene stays near zero. With `zeros="preserve"`, for each gene: values of rank k that are no
 larger than the error of the approximation, which shows as negative values, are zero, the others get the mean and the
 standard deviation that the measured values above zero have, and what was measured above zero is never made zero.
-The rank is chosen by hiding molecules of the training cells once more, if it is None.
+The rank, and the weight of each feature's mean that is mixed in where zeros are filled, are chosen by hiding molecules
+of the training cells once more, if they are None; that of ALRA as if zeros were filled.
 Differs from [Linderman22] in the choice of the rank, and in that thresholds are kept and serve new cells.
 
 References: [Linderman22] ALRA; [Batson19] for the choice of the rank.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -28,6 +30,7 @@ from cellwright.core.support import Support
 from cellwright.data.source import Source, in_order
 from cellwright.errors import DataError
 from cellwright.models.model import Model
+from cellwright.models.parts.gene_share import GeneShare
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.models.parts.second_thinning import best_setting, thinned_again
 from cellwright.nn import transform as transforms
@@ -35,6 +38,7 @@ from cellwright.nn.from_data import FromData
 from cellwright.nn.library import at_library
 
 RANKS = (5, 10, 20, 30, 50)
+SHARES = (0.0, 0.02, 0.1, 0.3)  # of the mean of each feature; without any, what is below zero is expected nowhere
 QUANTILE = 0.001  # of a gene's values of rank k, whose absolute value is the threshold [Linderman22]
 QUANTILE_CELLS = 20_000  # that it is taken over, at most
 ITERATIONS = 4  # of the subspace
@@ -45,6 +49,9 @@ class SVDOptions(Options):
     """Options of the truncated singular value decomposition."""
 
     rank: int | None = Field(None, ge=1, description=f"singular vectors that are kept; None: one of {RANKS} is chosen")
+    mean_share: float | None = Field(
+        None, ge=0, le=1, description=f"weight of each feature's mean, if zeros=fill; None: one of {SHARES} is chosen"
+    )
     zeros: Literal["fill", "preserve"] = Field("fill", description="fill every zero, or keep what is below the error")
 
 
@@ -60,6 +67,9 @@ class SVD(Model, Imputes):
     def __init__(self, schema: Schema, options: SVDOptions = SVDOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)
         self.options: SVDOptions = options
+        self.genes = GeneShare(schema)
+        self.mean_share: Tensor
+        self.register_buffer("mean_share", torch.tensor(options.mean_share or 0.0))
         self.vectors = FromData({"right": torch.zeros(schema.n_vars, 0)})
         # y of rank k above the threshold becomes factor * y + offset; only where zeros are preserved
         self.register_buffer("threshold", torch.zeros(schema.n_vars))
@@ -68,7 +78,8 @@ class SVD(Model, Imputes):
 
     @property
     def support(self) -> Support:
-        return Support.counts if self.options.rank is None else Support.non_negative
+        chooses = self.options.rank is None or len(self._shares()) > 1
+        return Support.counts if chooses else Support.non_negative
 
     @torch.no_grad()
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
@@ -79,11 +90,16 @@ class SVD(Model, Imputes):
                 f"a decomposition of rank {(ranks or RANKS)[0]} must have as many cells and features; it has "
                 f"{len(rows)} cells and {self.schema.n_vars} features. Give a smaller rank."
             )
-        if len(ranks) > 1:
+        settings = list(product(ranks, self._shares()))
+        if len(settings) > 1:
             parts = thinned_again(source, rows, rng)
+            self.genes.learn(parts.kept, np.arange(parts.kept.n_obs))
             self._decompose(parts.kept, np.arange(parts.kept.n_obs), ranks[-1], rng)
-            ranks = [best_setting(parts, ranks, lambda cells: self._expected(cells, ranks), rng)]
-        self._decompose(source, rows, ranks[0], rng)
+            settings = [best_setting(parts, settings, lambda cells: self._expected(cells, settings), rng)]
+        (rank, share), *_ = settings
+        self.mean_share.fill_(share)
+        self.genes.learn(source, rows)
+        self._decompose(source, rows, rank, rng)
         if self.options.zeros == "preserve":
             self._learn_zeros(source, rows, rng)
 
@@ -94,7 +110,13 @@ class SVD(Model, Imputes):
             scaled = (low * self.factor + self.offset).clamp(min=0)
             filled = torch.where(low > self.threshold, scaled, 0.0)
             low = torch.where((filled == 0) & (y > 0), y, filled)
-        return self._on_scale(low, minibatch)
+        return self._on_scale(low, minibatch, float(self.mean_share))
+
+    def _shares(self) -> tuple[float, ...]:
+        """Weights of the features' means to choose from; nothing is mixed into what preserves zeros."""
+        if self.options.zeros == "preserve":
+            return (0.0,)
+        return SHARES if self.options.mean_share is None else (self.options.mean_share,)
 
     def _both(self, minibatch: Minibatch) -> tuple[Tensor, Tensor]:
         """Log-normalised values, as they are and of the rank that is kept."""
@@ -102,15 +124,18 @@ class SVD(Model, Imputes):
         right = self.vectors.right
         return y.dense(), y.matmul(right) @ right.T
 
-    def _on_scale(self, y: Tensor, minibatch: Minibatch) -> Tensor:
-        return at_library(transforms.invert("log_normalise", y, minibatch.library), minibatch.library)
+    def _on_scale(self, y: Tensor, minibatch: Minibatch, share: float) -> Tensor:
+        means = transforms.invert("log_normalise", y, minibatch.library)
+        return (
+            minibatch.library * self.genes.mixed_into(means, share) if share else at_library(means, minibatch.library)
+        )
 
-    def _expected(self, minibatch: Minibatch, ranks: Sequence[int]) -> Iterator[Tensor]:
-        """Expected counts with each rank."""
+    def _expected(self, minibatch: Minibatch, settings: Sequence[tuple[int, float]]) -> Iterator[Tensor]:
+        """Expected counts with each rank and share of the mean, zeros filled."""
         y = transforms.apply("log_normalise", minibatch.x)
-        for rank in ranks:
+        for rank, share in settings:
             right = self.vectors.right[:, :rank]
-            yield self._on_scale(y.matmul(right) @ right.T, minibatch)
+            yield self._on_scale(y.matmul(right) @ right.T, minibatch, share)
 
     def _decompose(self, source: Source, rows: np.ndarray, rank: int, rng: np.random.Generator) -> None:
         """Right singular vectors, the largest first, by subspace iteration with some vectors more than are kept."""

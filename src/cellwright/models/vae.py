@@ -142,6 +142,10 @@ class VAE(Model, Encodes, Decodes, Generates, Imputes, Draws):
         """A draw of z, and of the cell's own rates given z and its counts."""
         return self.decoder.draw_given(self.posterior(minibatch).sample(generator), minibatch, generator)
 
+    @torch.no_grad()
+    def draw_counts(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
+        return self.decoder.draw_counts_given(self.posterior(minibatch).sample(generator), minibatch, generator)
+
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         learn_width(self.decoder, lambda cells: self.posterior(cells).sample(generator), source, rows, rng)

@@ -22,6 +22,7 @@ MOST = 0.05
 NUMBERS = [
     "n_seeds", "deviance", "difference", "ci_low", "ci_high", *HARM, *(f"{name}_drawn" for name in HARM),
 ]  # fmt: skip
+FLOOR = "as_measured"
 Row: TypeAlias = dict[Any, Any]
 
 
@@ -46,17 +47,28 @@ def title_of(row: Row) -> str:
 def _recommended(rows: list[Row]) -> Iterable[str]:
     chosen = next((row for row in rows if is_true(row["is_recommended"])), None)
     if chosen is None:
-        yield (
-            "No imputation can be recommended on these cells: each that was asked invents correlations or markers. "
-            "Test and correlate measured values."
-        )
+        if all(row["model"] == FLOOR for row in rows):
+            yield "Nothing that fills in could be fitted to these cells; the reasons are below."
+        else:
+            yield (
+                "No imputation can be recommended on these cells: of none are expectations or draws known to invent "
+                "neither correlations nor markers. Test and correlate measured values."
+            )
         return
     kind = "a baseline without a network" if is_true(chosen["is_baseline"]) else "a network"
+    means, draws = is_true(chosen["means_are_harmless"]), is_true(chosen["draws_are_harmless"])
+    if not (means or draws):
+        yield (
+            f"{title_of(chosen)}, {kind}, has the least deviance of hidden molecules ({number(chosen['deviance'])}); "
+            "what harm it does was not asked."
+        )
+        return
+    what = "expectations" if means else "draws"
     yield (
-        f"Use {title_of(chosen)}, {kind}: of those that do no harm it has the least deviance of hidden molecules "
-        f"({number(chosen['deviance'])})."
+        f"Use {title_of(chosen)}, {kind}: of those whose expectations or draws do no harm it has the least deviance of "
+        f"hidden molecules ({number(chosen['deviance'])}); its {what} do none."
     )
-    if not is_true(chosen["means_are_harmless"]):
+    if not means:
         yield (
             "Its expectations are to look at and to predict with; in tests and correlations use its draws, or measured "
             "values, for expectations seem surer than cells are."

@@ -30,9 +30,10 @@ def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
     """A row per model and setting, the least deviance first.
 
     `scores` has the columns of `scores.csv` and model, setting, is_baseline, a row per seed. `difference` is of the
-    deviance from the best baseline, NaN for that itself. Harm that was not asked for is NaN, and counts as none; of a
-    model that does not draw it is NaN, and `draws_are_harmless` is false. Recommended is the least deviance of those of
-    which expectations or draws do no harm.
+    deviance from the best baseline over the seeds that both have, NaN for that itself. A harm is NaN where it is not
+    known. Who has all seeds comes before who has not: means over other seeds compare nothing. Expectations, or draws,
+    are harmless where every harm that was asked of any model is known of them and small. Recommended is the first of
+    which one of the two is harmless; where no harm was asked, the first.
     """
     overall = scores[scores["group"] == ""] if len(scores) else scores
     if not len(overall) or DEVIANCE not in set(overall["metric"]):
@@ -41,10 +42,17 @@ def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
     judged = overall[overall["metric"] == DEVIANCE]
     names = zip(judged["model"].astype(str), judged["setting"].astype(str), strict=True)
     is_baseline = dict(zip(names, judged["is_baseline"].astype(bool), strict=True))
-    order = sorted(values[DEVIANCE], key=lambda key: float(values[DEVIANCE][key].mean()))
+    n_seeds = max(len(series) for series in values[DEVIANCE].values())
+
+    def place(key: Key) -> tuple[bool, float]:
+        return len(values[DEVIANCE][key]) < n_seeds, float(values[DEVIANCE][key].mean())
+
+    order = sorted(values[DEVIANCE], key=place)
     best = next((key for key in order if is_baseline[key]), None)
     table = pd.DataFrame([_row(values, key, best) | {"is_baseline": is_baseline[key]} for key in order])
-    able = (table["means_are_harmless"] | table["draws_are_harmless"]) & (table["model"] != FLOOR)
+    was_asked = any(name in values for name in HARM)
+    harmless = (table["means_are_harmless"] | table["draws_are_harmless"]) if was_asked else True
+    able = harmless & (table["model"] != FLOOR)
     table["is_recommended"] = table.index == (able.idxmax() if able.any() else -1)
     return table[COLUMNS]
 
@@ -62,7 +70,7 @@ def _row(values: Values, key: Key, best: Key | None) -> dict[str, Any]:
     of_means, of_draws = ({n: _mean(values, key, f"{n}{end}") for n in HARM} for end in ("", DRAWN))
     asked = [name for name in HARM if name in values]
     row |= of_means | {f"{name}{DRAWN}": value for name, value in of_draws.items()}
-    row["means_are_harmless"] = not any(of_means[name] > HARM[name] for name in asked)
+    row["means_are_harmless"] = bool(asked) and all(of_means[name] <= HARM[name] for name in asked)
     row["draws_are_harmless"] = bool(asked) and all(of_draws[name] <= HARM[name] for name in asked)
     return row
 

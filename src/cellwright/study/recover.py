@@ -7,6 +7,7 @@ the choice of genes, nor that of settings. A run is the fit of the first exam; t
 that are finished are found again, so a study that was killed continues.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -145,7 +146,8 @@ def recover(
 
     `data` is what `open_data` takes, and must be counts; `proteins` are those of the same cells (see
     `data.proteins.proteins_of`), a path, an AnnData or, of a MuData, the name of a modality, with `links` a table of
-    protein and gene. `preprocessing` chooses genes from what every exam leaves to see.
+    protein and gene. `preprocessing` chooses features from what the exams of molecules, entries and halves leave to
+    see; it removes no cell, permuted genes are those with most molecules, and proteins are asked of all features.
 
     Values are dense in memory: some times n_obs x n_vars x 8 bytes in each of `options.workers` processes.
 
@@ -194,6 +196,11 @@ def _arms(options: RecoverOptions) -> list[Arm]:
 
 def _opened(study: RecoverStudy) -> _Cells:
     source = open_data(study.data, **dict(study.keys))
+    if len(source.schema.modalities) > 1:
+        raise OptionError(
+            f"modality of a study of imputations must name the one with the counts; the data have "
+            f"{', '.join(source.schema.modalities)}. Give modality (--modality)."
+        )
     check_values(source, Support.counts, wanted_by="hiding molecules")
     given, links = study.proteins
     found = None
@@ -225,7 +232,7 @@ def _attempt(study: RecoverStudy, cells: _Cells, seed: int, arm: Arm) -> Outcome
         "preprocess": None if study.preprocessing is None else study.preprocessing.model_dump(mode="json"),
         "hidden": study.options.hidden,
         "exams": exams,
-        "proteins": None if cells.proteins is None else [cells.proteins.names, cells.proteins.genes],
+        "proteins": None if cells.proteins is None else _told(cells.proteins),
     }
     asked = Asked(cells.source, study.options.hidden, study.preprocessing, seed, cells.proteins)
 
@@ -314,13 +321,19 @@ class _Imputed:
         model = self._model
         if not isinstance(model, Draws) or model.support < Support.counts:
             return None
-        return self._of_all(lambda minibatch, generator: torch.poisson(model.draw(minibatch, generator), generator))
+        return self._of_all(model.draw_counts)
 
     @torch.no_grad()
     def _of_all(self, answer: Callable[[Minibatch, torch.Generator], torch.Tensor]) -> np.ndarray:
         generator = torch.Generator().manual_seed(self._seed)
         blocks = [answer(minibatch, generator).numpy() for minibatch in in_order(self._source, None, BLOCK_ROWS)]
         return np.concatenate(blocks)
+
+
+def _told(proteins: Proteins) -> list[Any]:
+    """What tells proteins from others."""
+    values = hashlib.sha256(np.ascontiguousarray(proteins.values).tobytes()).hexdigest()
+    return [list(proteins.names), list(proteins.genes), values]
 
 
 def _notes(study: RecoverStudy, arm: Arm, cells: _Cells) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import torch
 from anndata import AnnData
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy import sparse
 from torch import Tensor
 
@@ -53,8 +53,20 @@ class ImputeOptions(Options):
         0.0, ge=0, description="on that scale: what is below is zero, and the layer is sparse; 0 keeps all, dense"
     )
     n_draws: int = Field(
-        0, ge=0, description="draws of what could be expected, whose standard deviation is a second layer; 0: no layer"
+        0,
+        ge=0,
+        description="draws of what could be expected, whose standard deviation is a second layer; 0: no layer, else 2 "
+        "or more",
     )
+
+    @field_validator("n_draws")
+    @classmethod
+    def _a_single_draw_has_no_spread(cls, n_draws: int) -> int:
+        if n_draws == 1:
+            raise OptionError(
+                "n_draws of ImputeOptions must be 0, or 2 or more, to have a spread; it is 1. Give e.g. 20."
+            )
+        return n_draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +172,7 @@ def _filled(imputer: Imputes, minibatch: Minibatch, options: ImputeOptions, gene
     if options.fill == "mean":
         return imputer.impute(minibatch, generator)
     assert isinstance(imputer, Draws), "refused before"
-    return torch.poisson(imputer.draw(minibatch, generator), generator)
+    return imputer.draw_counts(minibatch, generator)
 
 
 def _on_scale(expected: Tensor, minibatch: Minibatch, options: ImputeOptions) -> Tensor:
@@ -170,7 +182,8 @@ def _on_scale(expected: Tensor, minibatch: Minibatch, options: ImputeOptions) ->
     if options.scale == "data":
         return expected
     normalised = expected * (TARGET_SUM / minibatch.library.clamp(min=1e-12))
-    return normalised if options.scale == "normalised" else torch.log1p(normalised)
+    # what is expected may be below zero where the likelihood is over real numbers
+    return normalised if options.scale == "normalised" else torch.log1p(normalised.clamp(min=0))
 
 
 def _spread(imputer: Draws, minibatch: Minibatch, options: ImputeOptions, generator: torch.Generator) -> Tensor:
@@ -202,7 +215,8 @@ def _said(options: ImputeOptions, seed: int) -> dict[str, Any]:
 def _refuse_too_large(source: StoredSource, options: ImputeOptions) -> None:
     """A sparse result cannot be known beforehand."""
     n_layers = 0 if options.threshold else 1 + bool(options.n_draws)
-    n_bytes = 4 * n_layers * source.n_obs * source.schema.n_vars
+    dense_x = isinstance(source.read(source.schema.modalities[0], np.arange(min(1, source.n_obs))), np.ndarray)
+    n_bytes = 4 * (n_layers + dense_x) * source.n_obs * source.schema.n_vars
     free = psutil.virtual_memory().available
     # the blocks and what they are stacked to are there at once
     if 2 * n_bytes > MEMORY_SHARE * free:

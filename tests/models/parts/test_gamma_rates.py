@@ -37,6 +37,17 @@ def test_theta_has_the_greatest_likelihood_of_scipys_negative_binomial():
         assert abs(float(rates.log_theta[gene]) - best) < 0.05
 
 
+def test_a_gene_of_few_molecules_takes_the_median_of_the_others():
+    """Without a molecule the likelihood rises for ever towards theta 0."""
+    means, x = planted()
+    rates = GammaRates(5)
+    rare = np.zeros((len(x), 2), np.float32)
+    rare[0, 1] = 3
+    blocks = [(SparseRows.of(np.hstack([x, rare])), torch.from_numpy(np.hstack([means, np.full_like(rare, 3e-3)])))]
+    rates.learn(blocks)
+    assert torch.equal(rates.log_theta[3:], rates.log_theta[:3].median().expand(2))
+
+
 def test_expectation_and_draws_are_those_of_the_gamma_posterior():
     rates, means, x = learnt()
     theta = rates.log_theta.exp().numpy()

@@ -76,6 +76,12 @@ class FeatureDecoder(nn.Module):
         x = transforms.apply(self.transform, minibatch.x)
         return self._second(self.head.draw_given(self(latent, minibatch), x, minibatch.library, generator), minibatch)
 
+    def draw_counts_given(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch, generator: Generator
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """A second measurement as it could be, of a likelihood of counts (see `Head.draw_counts_given`)."""
+        return self.head.draw_counts_given(self(latent, minibatch), minibatch.x, minibatch.library, generator)
+
     def _second(self, means: Tensor, minibatch: Minibatch) -> Tensor:
         """On the scale of the data; means of logarithms say too little of counts, so these are scaled to the library.
 

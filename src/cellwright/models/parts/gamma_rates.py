@@ -12,6 +12,7 @@ References: [Huang18] SAVER; [Wang19] SAVER-X; [Lopez18] for the parametrisation
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
@@ -21,6 +22,9 @@ from cellwright.likelihoods.negative_binomial import draw_rate, expected_rate, n
 from cellwright.nn.rprop import climb
 
 N_STEPS = 15
+# molecules that theta is learnt from: a feature with fewer takes the median of the others. Without a molecule the
+# likelihood rises for ever towards theta 0, by which the first molecule that comes would be taken at its word
+ENOUGH = 10
 SMALLEST_MEAN = 1e-8  # counts where nothing is expected have no probability
 
 
@@ -46,6 +50,7 @@ class GammaRates(nn.Module):
                 return list(torch.autograd.grad(total, [log_theta]))
 
         climb([self.log_theta], slopes, N_STEPS)
+        settle(self.log_theta, [x for x, _ in blocks])
 
     def expected(self, means: Float[Tensor, "n_obs n_vars"], x: SparseRows) -> Float[Tensor, "n_obs n_vars"]:
         """What is expected of a second measurement of cells of which `x` is the first."""
@@ -56,3 +61,14 @@ class GammaRates(nn.Module):
     ) -> Float[Tensor, "n_obs n_vars"]:
         """One draw of the rates of these cells."""
         return draw_rate(means, self.log_theta.exp(), x, generator)
+
+
+@torch.no_grad()
+def settle(log_theta: Float[Tensor, " n_vars"], counts: Sequence[SparseRows]) -> None:
+    """Give features of fewer than `ENOUGH` molecules in the blocks of counts the median of the others, in place."""
+    total = torch.zeros_like(log_theta)
+    for x in counts:
+        total += torch.from_numpy(np.asarray(x.csr().sum(axis=0))[0]).to(total)
+    enough = total >= ENOUGH
+    if enough.any():
+        log_theta.copy_(torch.where(enough, log_theta, log_theta[enough].median()))

@@ -16,6 +16,7 @@ from torch import Tensor
 from cellwright.core.minibatch import Minibatch
 from cellwright.data.source import Source, in_order
 from cellwright.models.parts.feature_decoder import FeatureDecoder
+from cellwright.models.parts.gamma_rates import settle
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn import transform as transforms
 from cellwright.nn.frozen import frozen
@@ -43,6 +44,8 @@ def learn_width(
     with frozen(decoder):
         cells = [(decoder(latent(m), m), m) for m in in_order(source, sample, BLOCK_ROWS)]
     climb(widths, lambda: _slopes(decoder, widths, cells), N_STEPS)
+    for width in widths:
+        settle(width, [minibatch.x for _, minibatch in cells])
 
 
 def _slopes(decoder: FeatureDecoder, widths: list[Tensor], cells: list[tuple[Tensor, Minibatch]]) -> list[Tensor]:

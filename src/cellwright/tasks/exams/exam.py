@@ -25,7 +25,7 @@ from cellwright.data.preprocess import PreprocessOptions, preprocess
 from cellwright.data.proteins import Proteins
 from cellwright.data.source import StoredSource
 from cellwright.data.thinning import Thinned, in_memory
-from cellwright.errors import DataError
+from cellwright.errors import DataError, UnsuitableValues
 from cellwright.metrics import METRICS
 from cellwright.nn.transform import TARGET_SUM
 from cellwright.tasks.score import ScoreRow, score_rows
@@ -79,7 +79,9 @@ class Exam:
 
 
 def within_reach(parts: Thinned, preprocessing: PreprocessOptions | None) -> Thinned:
-    """What a model can be asked for: genes chosen from what was kept alone, cells that kept a molecule.
+    """What a model can be asked for: genes chosen from what was kept alone, cells that kept a molecule of them.
+
+    Of preprocessing it is the choice of features that counts; cells are all kept, for it is they that are asked for.
 
     Raises `DataError` where no cell is left.
     """
@@ -133,8 +135,13 @@ def drawn(rows: list[ScoreRow]) -> list[ScoreRow]:
 
 
 def scored(name: str, labels: pd.Series | None, **arrays: np.ndarray) -> list[ScoreRow]:
-    """The rows of one metric; none where the data have not what it is about (`DataError`)."""
+    """The rows of one metric; none where the data have not what it is about (`DataError`).
+
+    Raises `UnsuitableValues` where an imputation holds what it must not: it has failed.
+    """
     try:
         return score_rows(METRICS[name], name, labels, **arrays)
+    except UnsuitableValues:
+        raise
     except DataError:
         return []

@@ -2,7 +2,7 @@
 
 cells of one label -two random halves, each imputed by itself-> Wilcoxon test, gene by gene -> share of false markers
 
-The largest labels are asked; without labels, all cells are one.
+The largest labels are asked; without labels of enough cells, all cells are one.
 """
 
 import numpy as np
@@ -43,16 +43,18 @@ def _rows(found: dict[str, float]) -> list[ScoreRow]:
 
 
 def _groups(asked: Asked) -> dict[str, np.ndarray]:
-    """Rows of the largest labels by name; of all cells under no name where there are no labels."""
+    """Rows of the largest labels by name; of all cells, under no name, where no label is large enough."""
     source = asked.source
+    everything = {"": np.arange(source.n_obs)} if source.n_obs >= LEAST_CELLS else {}
     if source.schema.label is None:
-        return {"": np.arange(source.n_obs)} if source.n_obs >= LEAST_CELLS else {}
+        return everything
     sizes = np.bincount(source.annotation.label[source.annotation.label >= 0], minlength=source.schema.n_labels)
     largest = np.argsort(-sizes, kind="stable")[:N_LABELS]
     names = source.schema.label.values
-    return {
+    found = {
         names[code]: np.flatnonzero(source.annotation.label == code) for code in largest if sizes[code] >= LEAST_CELLS
     }
+    return found or everything
 
 
 HALVES = Exam(random_halves, "halves of one cell type are imputed apart: do they seem to differ")
