@@ -88,9 +88,10 @@ def hostile_study(study_builder, tmp_path_factory):
 
 
 def test_every_section_is_on_the_page_of_a_full_study(page):
-    of_responses = {"response", "response_types", "response_targets", "remedies", "response_genes", "response_cells"}
+    others = {"response", "response_types", "response_targets", "remedies", "response_genes", "response_cells"}
+    others |= {"augment", "augment_types"}
     ids = re.findall(r'<section id="([^"]+)">', page)
-    assert ids == [name for name in SECTIONS if name not in of_responses]
+    assert ids == [name for name in SECTIONS if name not in others]
     assert re.findall(r'<a href="#([^"]+)">', page) == ids
 
 
@@ -101,6 +102,11 @@ def test_a_study_of_responses_has_their_sections_first(responses_builder, tmp_pa
         "response", "response_types", "remedies", "response_genes", "response_cells", "history", "provenance",
         "references",
     ]  # fmt: skip
+
+
+def test_a_study_of_augmentation_has_its_sections_first(augmentation):
+    page = render(read_contents(augmentation))
+    assert re.findall(r'<section id="([^"]+)">', page) == ["augment", "augment_types", "provenance", "references"]
 
 
 def test_hostile_names_of_types_genes_and_reasons_are_text_on_a_page_of_responses(responses_builder, tmp_path):
