@@ -111,7 +111,8 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     weights = {
         name: weights_of_peer(np.load(job[f"{name}_weights"]), job["likelihood"]) for name in ("initial", "final")
     }
-    model.load_state_dict(weights["initial"])
+    # beside them stands what a VAE learns after its training, to generate
+    model.load_state_dict({**model.state_dict(), **weights["initial"]})
     model.fitted = True  # so that `fit` goes on from these weights
     options = cw.FitOptions(
         max_epochs=job["epochs"],
@@ -125,7 +126,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     )
     history = cw.fit(model, source, options, split=split, progress=False).table
     validation = history[(history["split"] == "validation") & (history["term"] == "loss")]
-    model.load_state_dict(weights["final"])
+    model.load_state_dict({**model.state_dict(), **weights["final"]})
     return {
         "cpu_seconds": model.cpu_seconds,
         "wall_seconds": model.wall_seconds,

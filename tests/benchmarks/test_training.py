@@ -89,7 +89,7 @@ def test_with_the_weights_of_the_peer_the_elbo_is_that_of_its_formulas(training)
     source = cw.open_data(anndata.AnnData(x))
     options = cw.VAEOptions(n_latent=N_LATENT, n_hidden=N_HIDDEN)
     model = ours.WatchedVAE(source.schema, options)
-    model.load_state_dict(ours.weights_of_peer(w, "nb"))
+    model.load_state_dict({**model.state_dict(), **ours.weights_of_peer(w, "nb")})
 
     h = layer(w, "z_encoder.encoder.fc_layers.Layer 0", np.log1p(x))
     mean = h @ w["z_encoder.mean_encoder.weight"].T + w["z_encoder.mean_encoder.bias"]

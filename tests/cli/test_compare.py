@@ -11,7 +11,7 @@ from cellwright.train.engine import Engine
 pytestmark = pytest.mark.usefixtures("without_umap")
 QUICK = ["--max-epochs", "2", "--seeds", "1", "--label-key", "label"]
 BASELINES = "pca:n_latent=3,pca_unscaled:n_latent=3"
-ARMS = ["--models", f"vae:n_latent=3,{BASELINES}"]
+ARMS = ["--models", f"ae:n_latent=3,{BASELINES}"]
 
 
 def test_a_comparison_prints_its_leaderboard_and_its_page(cellwright, cells, tmp_path):
@@ -36,7 +36,7 @@ def test_progress_is_a_line_per_run_on_standard_error(cellwright, cells, tmp_pat
     command = ["compare", cells, "--out", tmp_path / "study", *QUICK, *ARMS]
     lines = cellwright(*command).err.splitlines()
     assert [line.rsplit(":", 1)[0] for line in lines] == [
-        f"{name} n_latent=3 seed 0" for name in ("vae", "pca", "pca_unscaled")
+        f"{name} n_latent=3 seed 0" for name in ("ae", "pca", "pca_unscaled")
     ]
     assert [line.rsplit(": ", 1)[1] for line in cellwright(*command).err.splitlines()] == ["found finished"] * 3
 
@@ -59,7 +59,7 @@ def test_a_comparison_in_which_every_model_fails_ends_with_2(cellwright, simulat
 
 
 def test_an_interrupted_comparison_ends_with_130_and_continues_where_it_was(cellwright, cells, tmp_path, monkeypatch):
-    command = ["compare", cells, "--out", tmp_path / "study", *QUICK, "--models", f"{BASELINES},vae:n_latent=3"]
+    command = ["compare", cells, "--out", tmp_path / "study", *QUICK, "--models", f"{BASELINES},ae:n_latent=3"]
     with monkeypatch.context() as patch:
         whole_step = Engine.step
 

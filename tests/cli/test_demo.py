@@ -6,11 +6,11 @@ import pytest
 pytestmark = pytest.mark.usefixtures("without_umap")
 
 
-def test_the_demo_compares_five_models_on_700_real_cells(cellwright, tmp_path):
+def test_the_demo_compares_networks_with_their_baselines_on_700_real_cells(cellwright, tmp_path):
     ended = cellwright("demo", "--out", tmp_path / "demo", "--seeds", "1", "--max-epochs", "3")
     board = pd.read_csv(tmp_path / "demo" / "leaderboard.csv")
     assert ended.code == 0
-    assert set(board["model"]) == {"pca", "pca_unscaled", "ae", "dae", "vae"}
+    assert set(board["model"]) == {"pca", "pca_unscaled", "nb_by_label", "real_cells", "ae", "dae", "vae"}
     assert set(board["data"]) == {"pbmc68k_reduced"}
     assert (tmp_path / "demo" / "report.html").exists()
 

@@ -112,6 +112,11 @@ def test_a_study_of_imputations_has_their_sections_and_no_second_order_of_the_mo
     ]  # fmt: skip
 
 
+def test_a_study_of_augmentation_has_its_sections_first(augmentation):
+    page = render(read_contents(augmentation))
+    assert re.findall(r'<section id="([^"]+)">', page) == ["augment", "augment_types", "provenance", "references"]
+
+
 def test_hostile_names_of_types_genes_and_reasons_are_text_on_a_page_of_responses(responses_builder, tmp_path):
     effects = {("under", "training"): (0.01, 0.02)}
     story = responses_builder["Story"](

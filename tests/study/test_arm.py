@@ -37,8 +37,8 @@ def test_what_is_wrong_is_said_before_anything_is_trained(text, sentence):
 
 
 def test_baselines_are_added_once():
-    assert with_baselines([Arm("vae")]) == [Arm("pca"), Arm("pca_unscaled"), Arm("vae")]
-    there = [Arm("vae"), Arm("pca_unscaled"), Arm("pca")]
+    assert with_baselines([Arm("ae")]) == [Arm("pca"), Arm("pca_unscaled"), Arm("ae")]
+    there = [Arm("ae"), Arm("pca_unscaled"), Arm("pca")]
     assert with_baselines(there) == there
 
 

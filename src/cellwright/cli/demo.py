@@ -22,6 +22,6 @@ def run(
     seeds: Annotated[int, Parameter(help="runs per model")] = 3,
     max_epochs: Annotated[int, Parameter(help="passes over the training cells at most")] = 80,
 ) -> None:
-    """PCA, scaled and not, three networks, on 700 PBMC x 765 genes; writes a study folder with its page."""
+    """Three networks and their baselines on 700 PBMC x 765 genes; writes a study folder with its page."""
     options, keys = CompareOptions(seeds=seeds), OpenOptions(**CATALOGUE[DATA].keys)
     run_comparison(load(DATA), options, out=out, name=DATA, keys=keys, fit_options=FitOptions(max_epochs=max_epochs))
