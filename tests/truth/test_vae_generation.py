@@ -61,7 +61,7 @@ def test_cells_of_a_label_are_taken_for_it_nearly_as_often_as_real_ones_the_rare
         of_new = (judge.predict(log_normalised(made(fitted, code))) == code).mean()
         of_real = (judge.predict(log_normalised(counts[planted.label == code])) == code).mean()
         assert of_real > 0.8
-        assert of_new > of_real - 0.2, (code, of_new, of_real)  # of 40 real cells chance moves it by .05
+        assert of_new > of_real - 0.2, (code, of_new, of_real)  # four times what chance moves 40 real cells by, .05
 
 
 def test_cells_of_a_condition_are_nearer_to_real_cells_of_it_than_to_those_of_the_other(planted, fitted):
