@@ -80,12 +80,20 @@ def _network(rows: list[Row]) -> Iterable[str]:
     if best is None or best["difference"] != best["difference"]:  # NaN: there is no baseline
         return
     low, high, difference = best["ci_low"], best["ci_high"], best["difference"]
-    around = "" if low != low else f" (95 % interval over {_seeds(best)} {_signed(low)} to {_signed(high)})"
     who, than = f"{title_of(best)}, the best network, is", f"the best baseline, {best['best_baseline']}"
-    if low != low or low <= 0 <= high:
-        yield f"{who} not shown to differ from {than}: {_signed(difference)}{around}."
+    if low != low:
+        yield f"{who} not shown to differ from {than}: {_signed(difference)}."
+    elif low <= 0 <= high:
+        around = f"{_over(best)} {_signed(low)} to {_signed(high)}"
+        yield f"{who} not shown to differ from {than}: {_signed(difference)} ({around})."
     else:
-        yield f"{who} {'better' if difference < 0 else 'worse'} than {than}, by {number(abs(difference))}{around}."
+        near, far = sorted((abs(low), abs(high)))
+        size = f"by {number(abs(difference))} ({_over(best)} {number(near)} to {number(far)})"
+        yield f"{who} {'better' if difference < 0 else 'worse'} than {than}, {size}."
+
+
+def _over(row: Row) -> str:
+    return f"95 % interval over {_seeds(row)}"
 
 
 def _harm(rows: list[Row]) -> Iterable[str]:
