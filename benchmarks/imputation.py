@@ -52,7 +52,7 @@ HARM = {
     "false correlation": "false_correlation",
     "of draws": "false_correlation_drawn",
     "false markers": "false_markers",
-    "of draws ": "false_markers_drawn",
+    "of their draws": "false_markers_drawn",
     "zeros kept": "zeros_kept",
     "ARI": "ari",
     "balanced ARI": "balanced_ari",
