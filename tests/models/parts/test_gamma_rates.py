@@ -20,8 +20,8 @@ def planted(n_obs=800):
 def learnt():
     means, x = planted()
     rates = GammaRates(3)
-    half = len(x) // 2
-    rates.learn([(SparseRows.of(x[part]), torch.from_numpy(means[part])) for part in (slice(half), slice(half, None))])
+    first, rest = slice(300), slice(300, None)  # blocks need not be of one size
+    rates.learn([(SparseRows.of(x[part]), torch.from_numpy(means[part])) for part in (first, rest)])
     return rates, means, x
 
 

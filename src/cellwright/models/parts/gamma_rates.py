@@ -37,7 +37,7 @@ class GammaRates(nn.Module):
         super().__init__()
         self.register_buffer("log_theta", torch.zeros(n_vars))
 
-    def learn(self, blocks: Sequence[tuple[SparseRows, Float[Tensor, "n_obs n_vars"]]]) -> None:
+    def learn(self, blocks: Sequence[tuple[SparseRows, Float[Tensor, "_ n_vars"]]]) -> None:
         """Theta of greatest likelihood, from blocks of cells: their counts, and what was expected without them."""
         self.log_theta.zero_()
         logs = [(x, means.clamp(min=SMALLEST_MEAN).log()) for x, means in blocks]
