@@ -10,15 +10,14 @@ from cyclopts import App, Parameter
 
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import command_line, data_named, logging_failures, study_name_of
-from cellwright.cli.progress import line_of, runs_bar
-from cellwright.cli.show import Measure, Output, leaderboard, show
+from cellwright.cli.progress import runs_bar
+from cellwright.cli.show import Measure, show, show_scores
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
 from cellwright.errors import RunError
 from cellwright.report.page import report
 from cellwright.study.augment import augment_study
 from cellwright.study.augment_plan import AugmentOptions, generators_of, variants_of
-from cellwright.study.folder import Outcome
 from cellwright.train.options import FitOptions
 
 app = App(name="augment", help="Add generated cells of rare classes to a classifier's training cells: does it help?")
@@ -46,11 +45,7 @@ def run(
     generators = generators_of(options, are_counts=True)
     n_runs = options.seeds * (len(generators) + len(variants_of(options, generators)))
     with logging_failures(out):
-        with runs_bar("augmenting", n_runs) as done:
-
-            def watch(outcome: Outcome) -> None:
-                done(line_of(outcome), failed=bool(outcome.reason))
-
+        with runs_bar("augmenting", n_runs) as watch:
             found = augment_study(
                 cells,
                 options,
@@ -63,19 +58,10 @@ def run(
                 watch=watch,
             )
         page = report(out)
-    board = found.leaderboard
-    scored = board[(board["group"].fillna("") == "") & board["mean"].notna()]
     show(*found.verdict, "")
-    if len(scored):
-        table, left_out = leaderboard(scored, MEASURES, Output().width)
-        several = scored["n_seeds"].max() > 1
-        show(table, "", "mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
-        if left_out:
-            show(f"also in leaderboard.csv: {', '.join(left_out)}")
-    for _, row in board[board["status"] == "failed"].iterrows():
-        show(f"{row['model']}{' ' + row['setting'] if row['setting'] else ''} failed: {row['reason']}")
+    show_scores(found.leaderboard, MEASURES)
     show(f"per class and more: {page}")
-    if not len(scored):
+    if not found.leaderboard["mean"].notna().any():
         raise RunError(f"no classifier could be fitted: all runs failed; the reasons stand above and in {page}.")
 
 

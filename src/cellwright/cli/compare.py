@@ -8,15 +8,13 @@ from cyclopts import App, Parameter
 
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import command_line, data_named, logging_failures, study_name_of
-from cellwright.cli.progress import line_of, runs_bar
-from cellwright.cli.show import show, show_leaderboard
+from cellwright.cli.progress import runs_bar
+from cellwright.cli.show import refuse_failed, show, show_leaderboard
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import RunError
 from cellwright.report.page import report
 from cellwright.study.arm import Arm, with_baselines
 from cellwright.study.compare import CompareOptions, compare
-from cellwright.study.folder import Outcome
 from cellwright.train.options import FitOptions
 
 app = App(name="compare", help="Compare models and baselines on your cells: same splits, several seeds, with cost.")
@@ -56,11 +54,7 @@ def run_comparison(
     """The comparison with a progress bar, its leaderboard on the terminal and its page."""
     n_runs = options.seeds * len(with_baselines([Arm.parse(text) for text in options.models]))
     with logging_failures(out):
-        with runs_bar("comparing", n_runs) as done:
-
-            def watch(outcome: Outcome) -> None:
-                done(line_of(outcome), failed=bool(outcome.reason))
-
+        with runs_bar("comparing", n_runs) as watch:
             board = compare(
                 data,
                 options,
@@ -75,8 +69,7 @@ def run_comparison(
         page = report(out)
     show_leaderboard(board)
     show(f"per cell type, history and more: {page}")
-    if not (board["status"] == "done").any():
-        raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
+    refuse_failed(board, n_runs, page)
 
 
 app.default(

@@ -5,25 +5,20 @@ With `--hold-out` one prediction, with `--hold-out-each` one label after another
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import command_line, data_named, logging_failures, study_name_of
-from cellwright.cli.progress import line_of, runs_bar
-from cellwright.cli.show import Measure, Output, leaderboard, show
+from cellwright.cli.progress import runs_bar
+from cellwright.cli.show import Measure, refuse_failed, show, show_scores
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import RunError
 from cellwright.report.page import report
-from cellwright.study.folder import Outcome
 from cellwright.study.perturb import perturb_study
 from cellwright.study.perturb_plan import PerturbOptions, groups_of, training_of, variants_of
 from cellwright.train.options import FitOptions
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 app = App(name="perturb", help="Predict how cell types respond to a treatment that was never measured on them.")
 # in the order in which they give way where a terminal is narrow: the last first
@@ -45,6 +40,7 @@ SCREEN_MEASURES: dict[Measure, str] = {
     ("perturb", "change_pearson", True): "Pearson of change",
     ("perturb", "screen_score_worst", True): "worst label",
 }
+UNSCORED = "no treated cells of the held-out labels, so there is nothing to score: the predictions are in runs/"
 
 
 def run(
@@ -60,11 +56,7 @@ def run(
     cells = data_named(data)
     n_runs = len(groups_of(options)) * len(variants_of(options, training))
     with logging_failures(out):
-        with runs_bar("predicting", n_runs) as done:
-
-            def watch(outcome: Outcome) -> None:
-                done(line_of(outcome), failed=bool(outcome.reason))
-
+        with runs_bar("predicting", n_runs) as watch:
             found = perturb_study(
                 cells,
                 options,
@@ -79,30 +71,13 @@ def run(
         page = report(out)
     if found.verdict:
         show(*found.verdict, "")
-    _show_table(found.leaderboard, SCREEN_MEASURES if options.is_screen else MEASURES)
+    show_scores(found.leaderboard, SCREEN_MEASURES if options.is_screen else MEASURES, nothing=UNSCORED)
     if options.quick:
         show(f"a quick look: {training_of(options, training).max_epochs} epochs at most, {options.n_seeds} seed(s)")
     if options.hold_out and (out / "cells.h5ad").exists():
         show(f"predicted cells: {out / 'cells.h5ad'}")
     show(f"{'per label, targets' if options.is_screen else 'per cell type, genes'} and more: {page}")
-    if not (found.leaderboard["status"] == "done").any():
-        raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
-
-
-def _show_table(board: "pd.DataFrame", measures: dict[Measure, str]) -> None:
-    overall = board[(board["group"].fillna("") == "") & (board["status"] == "done") & board["mean"].notna()]
-    there = {key: title for key, title in measures.items() if (overall["metric"] == key[1]).any()}
-    if there:
-        table, left_out = leaderboard(overall, there, Output().width)
-        several = overall["n_seeds"].max() > 1
-        show(table, "", "mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
-        if left_out:
-            show(f"also in leaderboard.csv: {', '.join(left_out)}")
-    else:
-        show("no treated cells of the held-out labels, so there is nothing to score: the predictions are in runs/")
-    for _, row in board[board["status"] == "failed"].iterrows():
-        setting = f" {row['setting']}" if row["setting"] else ""
-        show(f"{row['model']}{setting} failed: {row['reason']}")
+    refuse_failed(found.leaderboard, n_runs, page)
 
 
 app.default(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -17,16 +16,9 @@ from rich.progress import (
 from cellwright.study.folder import Outcome
 
 
-class Done(Protocol):
-    """Tells that a run is done."""
-
-    def __call__(self, line: str, *, failed: bool) -> None:
-        """Print its line and move the bar on."""
-
-
 @contextmanager
-def runs_bar(title: str, n_runs: int) -> Iterator[Done]:
-    """A bar over so many runs; without a terminal the line of each run is all."""
+def runs_bar(title: str, n_runs: int) -> Iterator[Callable[[Outcome], None]]:
+    """A bar over so many runs, moved on by the outcome of each; without a terminal the line of each run is all."""
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("runs")]
     console = Console(stderr=True, highlight=False, markup=False)
     shown = console.is_terminal
@@ -34,11 +26,11 @@ def runs_bar(title: str, n_runs: int) -> Iterator[Done]:
     with Progress(*columns, left, console=console, transient=True, disable=not shown) as bar:
         task = bar.add_task(title, total=n_runs)
 
-        def done(line: str, *, failed: bool) -> None:
+        def watch(outcome: Outcome) -> None:
             bar.advance(task)
-            bar.console.print(line, style="red" if failed else "dim", soft_wrap=True)
+            bar.console.print(line_of(outcome), style="red" if outcome.reason else "dim", soft_wrap=True)
 
-        yield done
+        yield watch
 
 
 @contextmanager

@@ -1,25 +1,20 @@
 """`cellwright recover DATA --models a,b --seeds 3 --out DIR`: which imputation to use, and what harm it does."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from cellwright.cli.flags import Flags, preprocessing_flags, with_flags
 from cellwright.cli.inputs import command_line, data_named, logging_failures, study_name_of
-from cellwright.cli.progress import line_of, runs_bar
-from cellwright.cli.show import Measure, Output, leaderboard, show
+from cellwright.cli.progress import runs_bar
+from cellwright.cli.show import Measure, refuse_failed, show, show_scores
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import RunError
 from cellwright.report.imputations import sentences
 from cellwright.report.page import report
-from cellwright.study.folder import Outcome
 from cellwright.study.recover import RecoverOptions, n_runs_of, recover
 from cellwright.train.options import FitOptions
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 app = App(name="recover", help="Which imputation gives hidden molecules back, and what harm it does.")
 # in the order in which they give way where a terminal is narrow: the last first
@@ -51,11 +46,7 @@ def run(
     cells = data_named(data)
     n_runs = n_runs_of(options)
     with logging_failures(out):
-        with runs_bar("recovering", n_runs) as done:
-
-            def watch(outcome: Outcome) -> None:
-                done(line_of(outcome), failed=bool(outcome.reason))
-
+        with runs_bar("recovering", n_runs) as watch:
             found = recover(
                 cells,
                 options,
@@ -71,10 +62,9 @@ def run(
             )
         page = report(out)
     show(*sentences(found.recommendation), "")
-    _show_table(found.leaderboard)
+    show_scores(found.leaderboard, MEASURES)
     show(f"per cell type, genes and more: {page}")
-    if not (found.leaderboard["status"] == "done").any():
-        raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
+    refuse_failed(found.leaderboard, n_runs, page)
 
 
 def _proteins(text: str | None, cells: object) -> object:
@@ -82,20 +72,6 @@ def _proteins(text: str | None, cells: object) -> object:
     if text is None or (isinstance(cells, Path) and cells.suffix == ".h5mu" and not Path(text).exists()):
         return text
     return data_named(text)
-
-
-def _show_table(board: "pd.DataFrame") -> None:
-    overall = board[(board["group"].fillna("") == "") & (board["status"] == "done") & board["mean"].notna()]
-    there = {key: title for key, title in MEASURES.items() if (overall["metric"] == key[1]).any()}
-    if there:
-        table, left_out = leaderboard(overall, there, Output().width)
-        several = overall["n_seeds"].max() > 1
-        show(table, "", "mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
-        if left_out:
-            show(f"also in leaderboard.csv: {', '.join(left_out)}")
-    for _, row in board[board["status"] == "failed"].iterrows():
-        setting = f" {row['setting']}" if row["setting"] else ""
-        show(f"{row['model']}{setting} failed: {row['reason']}")
 
 
 app.default(

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from cellwright.errors import RunError
+
 if TYPE_CHECKING:  # a second of CPU, and most of what is shown is no data frame
+    from pathlib import Path
+
     import pandas as pd
 
 Measure = tuple[str, str, bool]  # task, metric, held_out
@@ -88,10 +92,37 @@ def show_leaderboard(board: "pd.DataFrame") -> None:
         show(*([f"{group}:"] if len(shown) > 1 else []), table, "")
         left_out += others
     if shown:
-        several = overall["n_seeds"].max() > 1
-        show("mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
+        _show_spread(overall, left_out)
+    _show_failed(board)
+
+
+def show_scores(board: "pd.DataFrame", measures: Mapping[Measure, str], *, nothing: str = "") -> None:
+    """One table of the measures that were scored, or the sentence `nothing` where none was; then what failed."""
+    overall = board[(board["group"].fillna("") == "") & (board["status"] == "done") & board["mean"].notna()]
+    there = {key: title for key, title in measures.items() if len(_of(overall, key))}
+    if there:
+        table, left_out = leaderboard(overall, there, Output().width)
+        show(table, "")
+        _show_spread(overall, left_out)
+    elif nothing:
+        show(nothing)
+    _show_failed(board)
+
+
+def refuse_failed(board: "pd.DataFrame", n_runs: int, page: "Path") -> None:
+    """Raise `RunError` where none of the runs of a study was done: the command has failed, though its page is there."""
+    if not (board["status"] == "done").any():
+        raise RunError(f"no model could be fitted: all {n_runs} runs failed; the reasons stand above and in {page}.")
+
+
+def _show_spread(overall: "pd.DataFrame", left_out: Sequence[str]) -> None:
+    several = overall["n_seeds"].max() > 1
+    show("mean ± half of the 95 % interval over seeds" if several else "one seed, so no interval")
     if left_out:
         show(f"also in leaderboard.csv: {', '.join(left_out)}")
+
+
+def _show_failed(board: "pd.DataFrame") -> None:
     for _, row in board[board["status"] == "failed"].iterrows():
         show(f"{_name(row)} failed: {row['reason']}")
 
