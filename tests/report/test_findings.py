@@ -5,7 +5,8 @@ import pytest
 
 from cellwright.report.contents import read_contents
 from cellwright.report.findings import about_remedies, against_baselines, effect, outcome, quick_note, signed
-from cellwright.report.responses import names_of, networks_of, remedies_of
+from cellwright.report.names import names_of
+from cellwright.report.responses import networks_of, remedies_of
 
 NAN = math.nan
 UNDER, OVER = ("under", "training"), ("over", "shift")

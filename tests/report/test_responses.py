@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pandas as pd
 import pytest
 
@@ -7,15 +5,11 @@ from cellwright.report.contents import read_contents
 from cellwright.report.responses import (
     MOST_MODELS,
     is_of_responses,
-    name_of,
-    names_of,
     shown_runs,
     shown_titles,
     standing_of,
     types_of,
 )
-
-QUICK = "n_latent=8, quick: 6 epochs at most"
 
 
 @pytest.fixture
@@ -44,17 +38,6 @@ def test_types_are_in_the_order_of_the_plan(responses_builder, tmp_path):
     assert types_of(read_contents(responses_builder["write_responses"](tmp_path, story))) == ["NK", "CD4T", "B"]
 
 
-def test_names_leave_out_what_all_settings_of_a_model_share(contents):
-    settings = [QUICK, f"{QUICK}, balance=over in shift"]
-    contents.leaderboard = pd.DataFrame({"model": ["scgen", "scgen", "pca"], "setting": [*settings, "x=1"]})
-    contents.runs = []
-    names = names_of(contents)
-    assert [name.text for name in names.values()] == ["scgen", "scgen · over in shift", "pca"]
-    assert names[f"scgen ({QUICK})"].shared == QUICK
-    assert name_of(names, f"scgen ({settings[1]})") == "scgen · over in shift"
-    assert name_of(names, "unknown (a=1)") == "unknown (a=1)"
-
-
 def test_remedies_are_not_drawn_but_for_the_best(responses_builder, tmp_path):
     effects = {("under", "training"): (0.01, 0.01), ("over", "training"): (0.005, 0.01)}
     story = responses_builder["Story"](effects=effects)
@@ -73,11 +56,3 @@ def test_a_run_of_every_type_is_shown(contents):
     runs = shown_runs(contents, ["scgen", "absent"])
     assert [run.record.notes["hold_out"] for run in runs["scgen"]] == [["CD4T"], ["NK"]]
     assert "absent" not in runs
-
-
-def test_a_run_that_is_not_finished_does_not_change_the_names(contents):
-    contents.leaderboard = pd.DataFrame({"model": ["scgen"] * 2, "setting": [QUICK, f"{QUICK}, balance=over in shift"]})
-    contents.runs = [run for run in contents.runs if run.record.model == "scgen"]
-    for run in contents.runs:
-        run.record = replace(run.record, status="running")
-    assert [name.text for name in names_of(contents).values()] == ["scgen", "scgen · over in shift"]

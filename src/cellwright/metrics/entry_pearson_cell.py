@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from cellwright.errors import DataError
-from cellwright.metrics.hidden import asked_entries, correlations
+from cellwright.metrics.hidden import asked_entries, mean_correlation
 from cellwright.metrics.metric import Metric, within_labels
 
 AT_LEAST = 3  # entries of a cell
@@ -15,13 +14,7 @@ def entry_pearson_cell(x_entries: np.ndarray, x_expected: np.ndarray) -> float:
     Genes differ in their means, so knowing only these gives a high value. Raises `DataError` where no cell has enough.
     """
     asked = asked_entries("entry_pearson_cell", x_entries, x_expected)
-    found = list(correlations(x_entries, x_expected, asked, AT_LEAST))
-    if not found:
-        raise DataError(
-            f"entry_pearson_cell needs a cell with {AT_LEAST} hidden entries that differ; there is none among "
-            f"{len(x_entries)}. Hide a larger share."
-        )
-    return float(np.clip(np.mean(found), -1, 1))
+    return mean_correlation("entry_pearson_cell", x_entries, x_expected, asked, within="cell", at_least=AT_LEAST)
 
 
 ENTRY_PEARSON_CELL = Metric(

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from cellwright.errors import DataError
-from cellwright.metrics.hidden import asked_entries, correlations
+from cellwright.metrics.hidden import asked_entries, mean_correlation
 from cellwright.metrics.metric import Metric
 
 AT_LEAST = 10  # entries of a gene
@@ -16,13 +15,7 @@ def entry_pearson_gene(x_entries: np.ndarray, x_expected: np.ndarray) -> float:
     enough.
     """
     asked = asked_entries("entry_pearson_gene", x_entries, x_expected)
-    found = list(correlations(x_entries.T, x_expected.T, asked.T, AT_LEAST))
-    if not found:
-        raise DataError(
-            f"entry_pearson_gene needs a gene with {AT_LEAST} hidden entries that differ; there is none among "
-            f"{x_entries.shape[1]}. Hide a larger share."
-        )
-    return float(np.clip(np.mean(found), -1, 1))
+    return mean_correlation("entry_pearson_gene", x_entries.T, x_expected.T, asked.T, within="gene", at_least=AT_LEAST)
 
 
 ENTRY_PEARSON_GENE = Metric(

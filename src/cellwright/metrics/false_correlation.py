@@ -11,6 +11,8 @@ from cellwright.errors import DataError
 from cellwright.metrics.metric import Metric
 from cellwright.metrics.responses import check_cells
 
+HARMLESS = 0.05  # at most: a rise that hides beside what genes of real cells share
+
 
 def false_correlation(x_before: np.ndarray, x_after: np.ndarray) -> float:
     """The rise of the mean |Pearson correlation| over pairs of features that vary before; 0 is none, below 0 is less.

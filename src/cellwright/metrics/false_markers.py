@@ -10,6 +10,8 @@ import numpy as np
 from cellwright.metrics.changed_genes import FALSE_DISCOVERY_RATE, changed_genes
 from cellwright.metrics.metric import Metric
 
+HARMLESS = 0.05  # at most: as many as a test at this false discovery rate may call by chance
+
 
 def false_markers(x_first: np.ndarray, x_second: np.ndarray) -> float:
     """The share of the features that a test calls different, of which none is: 0 is right.

@@ -3,8 +3,6 @@
 x_hidden, x_expected (n_obs, n_vars) -> float64;  x_entries (NaN: not asked), x_expected -> groups of asked entries
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from cellwright.errors import DataError, UnsuitableValues
@@ -50,12 +48,22 @@ def asked_entries(metric: str, x_entries: np.ndarray, x_expected: np.ndarray) ->
     return asked
 
 
-def correlations(x_entries: np.ndarray, x_expected: np.ndarray, asked: np.ndarray, at_least: int) -> Iterator[float]:
-    """Pearson's correlation within each row over what was asked there; rows with less, or without variation, are out.
+def mean_correlation(
+    metric: str, x_entries: np.ndarray, x_expected: np.ndarray, asked: np.ndarray, *, within: str, at_least: int
+) -> float:
+    """Pearson's correlation over what was asked of each row, (n_rows, n_entries); the mean over the rows.
 
-    A row of which the same is expected everywhere has a correlation of zero: nothing was told of it.
+    A row with fewer than `at_least` entries, or whose entries are all the same, does not count; one of which the same
+    is expected everywhere has a correlation of zero: nothing was told of it. `within` is what a row is called. Raises
+    `DataError` where no row counts.
     """
+    found = []
     for true, expected, row in zip(x_entries, x_expected, asked, strict=True):
-        if row.sum() < at_least or np.ptp(true[row]) == 0:
-            continue
-        yield float(np.corrcoef(true[row], expected[row])[0, 1]) if np.ptp(expected[row]) > 0 else 0.0
+        if row.sum() >= at_least and np.ptp(true[row]) > 0:
+            found.append(np.corrcoef(true[row], expected[row])[0, 1] if np.ptp(expected[row]) > 0 else 0.0)
+    if not found:
+        raise DataError(
+            f"{metric} needs a {within} with {at_least} hidden entries that differ; there is none among {len(asked)}. "
+            "Hide a larger share."
+        )
+    return float(np.clip(np.mean(found), -1, 1))

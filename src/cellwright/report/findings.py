@@ -14,7 +14,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cellwright.report.contents import entry_title
-from cellwright.report.responses import COMPARED, HEADLINES, Name, name_of
+from cellwright.report.names import Name, name_of
+from cellwright.report.responses import COMPARED, HEADLINES
 from cellwright.report.standing import in_sentence
 from cellwright.report.text import counted, listed, number, short
 

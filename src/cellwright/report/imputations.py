@@ -8,17 +8,22 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from cellwright.metrics import false_correlation, false_markers
 from cellwright.report.contents import entry_title
 from cellwright.report.text import counted, listed, number, short
 
 TEXT = [
     "model", "setting", "best_baseline", "is_baseline", "means_are_harmless", "draws_are_harmless", "is_recommended",
 ]  # fmt: skip
+LIMITS = {"false_correlation": false_correlation.HARMLESS, "false_markers": false_markers.HARMLESS}
 HARM = {
-    "false_correlation": "correlations between permuted genes (limit: the mean rises by .05)",
-    "false_markers": "markers between random halves of one cell type (limit: 5 % of the genes)",
+    "false_correlation": (
+        f"correlations between permuted genes (limit: the mean rises by {LIMITS['false_correlation']:.2f})"
+    ),
+    "false_markers": (
+        f"markers between random halves of one cell type (limit: {100 * LIMITS['false_markers']:.0f} % of the genes)"
+    ),
 }
-MOST = 0.05
 NUMBERS = [
     "n_seeds", "deviance", "difference", "ci_low", "ci_high", *HARM, *(f"{name}_drawn" for name in HARM),
 ]  # fmt: skip
@@ -100,7 +105,7 @@ def _harm(rows: list[Row]) -> Iterable[str]:
     for column, what in HARM.items():
         for end, kind in (("", "Expectations"), ("_drawn", "Draws")):
             known = [row for row in rows if row[column + end] == row[column + end]]
-            harmful = [title_of(row) for row in known if row[column + end] > MOST]
+            harmful = [title_of(row) for row in known if row[column + end] > LIMITS[column]]
             if harmful:
                 yield f"{kind} of {listed(harmful)} invent {what}."
             elif known:

@@ -5,13 +5,12 @@ Contents -> standing (models over held-out types), the types, short names of mod
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import pandas as pd
 
-from cellwright.report.contents import Contents, StoredRun, entry_title
+from cellwright.report.contents import Contents, StoredRun
 from cellwright.report.standing import Standing, standings
-from cellwright.report.text import natural, short
+from cellwright.report.text import natural
 
 TASK = "perturb"
 # what decides, and how a sentence calls its mean; a study has one of them, screens the latter
@@ -69,35 +68,6 @@ def types_of(contents: Contents) -> list[str]:
     return [*[name for name in asked if name in found], *[name for name in found if name not in asked]]
 
 
-@dataclass(frozen=True)
-class Name:
-    """A model on the page: its name with what sets it apart from its like, and what all of its settings share."""
-
-    text: str
-    shared: str
-
-
-def names_of(contents: Contents) -> dict[str, Name]:
-    """A short name for every title of the leaderboard and of the finished runs.
-
-    What all settings of a model have in common is left out of its name; two models never get the same one.
-    """
-    board = contents.leaderboard
-    pairs = dict.fromkeys([*zip(board["model"], board["setting"], strict=True), *_arms(contents.runs)])
-    names: dict[str, Name] = {}
-    for model, setting in pairs:
-        like = [_parts(other) for name, other in pairs if name == model]
-        shared = [part for part in _parts(setting) if all(part in other for other in like)]
-        apart = [_said(part) for part in _parts(setting) if part not in shared]
-        names[entry_title(model, setting)] = Name(" · ".join([model, *apart]), ", ".join(shared))
-    return names
-
-
-def name_of(names: dict[str, Name], title: str) -> str:
-    """The short name of the model with this title, bounded in length."""
-    return short(names[title].text if title in names else title, 70)
-
-
 def shown_titles(contents: Contents) -> list[str]:
     """The titles of the models that are drawn, networks first, each kind best first.
 
@@ -138,16 +108,3 @@ def n_seeds(contents: Contents) -> int:
     """The largest number of seeds of a model."""
     largest = contents.leaderboard["n_seeds"].max()
     return 0 if math.isnan(largest) else int(largest)
-
-
-def _arms(runs: Iterable[StoredRun]) -> list[tuple[str, str]]:
-    # a run says its setting when it is fitted
-    return [(run.record.model, run.setting) for run in runs if run.record.status == "done"]
-
-
-def _parts(setting: str) -> list[str]:
-    return [part for part in setting.split(", ") if part]
-
-
-def _said(part: str) -> str:
-    return part.removeprefix("balance=")

@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
+from cellwright.metrics import false_correlation, false_markers
 from cellwright.study.statistics import interval
 
 DEVIANCE = "poisson_deviance"
 # a rise of |correlation| in permuted genes, a share of the genes between halves of one label: more is harm
-HARM = {"false_correlation": 0.05, "false_markers": 0.05}
+HARM = {"false_correlation": false_correlation.HARMLESS, "false_markers": false_markers.HARMLESS}
 DRAWN = "_drawn"  # of the same scores of draws
 FLOOR = "as_measured"  # fills nothing in, and therefore does no harm
 COLUMNS = [

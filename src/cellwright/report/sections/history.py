@@ -6,8 +6,9 @@ history.csv of the first finished run -> a panel per model, a button per loss te
 import pandas as pd
 
 from cellwright.report.contents import Contents, StoredRun
+from cellwright.report.names import Name, names_of
 from cellwright.report.recovery import is_of_recovery
-from cellwright.report.responses import Name, is_of_responses, names_of
+from cellwright.report.responses import is_of_responses
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import best_first
 from cellwright.report.text import in_figure, number, short

@@ -3,14 +3,15 @@
 recommendation.csv -sentences-> the answer;  leaderboard -> a row per model, least deviance first, harm marked
 """
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 
 from cellwright.report.contents import Contents
 from cellwright.report.findings import signed
-from cellwright.report.imputations import HARM, MOST, is_true, sentences, title_of
+from cellwright.report.imputations import HARM, LIMITS, is_true, sentences, title_of
+from cellwright.report.names import Name, name_of, names_of
 from cellwright.report.recovery import DEVIANCE, FLOOR, PROTEIN, recommendation_of, standing_of
-from cellwright.report.responses import Name, name_of, names_of
 from cellwright.report.score_table import Heading, Strip, between_ends, row
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import Column, Entry, Standing
@@ -33,7 +34,7 @@ SHOWN = {
     "ari": ("cell types", "clusters", "ARI"),
     "balanced_ari": ("cell types", "clusters", "balanced ARI"),
 }
-LIMITED = {f"{name}{end}": what for name, what in HARM.items() for end in ("", "_drawn")}
+LIMITED = {f"{name}{end}": (LIMITS[name], what) for name, what in HARM.items() for end in ("", "_drawn")}
 STRIPS = (DEVIANCE, PROTEIN)
 
 
@@ -97,8 +98,8 @@ def _strips(standing: Standing) -> Strip:
 
 def _mark(entry: Entry, column: Column) -> str:
     """What is said of a score beyond the limit of harm; empty for one within it."""
-    beyond = column.metric in LIMITED and entry.scores[column].mean > MOST
-    return f"invents {LIMITED[column.metric]}" if beyond else ""
+    limit, what = LIMITED.get(column.metric, (math.inf, ""))
+    return f"invents {what}" if entry.scores[column].mean > limit else ""
 
 
 def _against(standing: Standing, entry: Entry, column: Column) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cellwright.report.contents import Contents, StoredRun
+from cellwright.report.names import name_of, names_of
 from cellwright.report.recovery import shown_runs
-from cellwright.report.responses import name_of, names_of
 from cellwright.report.section import Context, Section
 from cellwright.report.sections.latent import OTHER
 from cellwright.report.text import in_figure

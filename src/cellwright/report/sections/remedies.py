@@ -10,7 +10,8 @@ import pandas as pd
 
 from cellwright.report.contents import Contents, entry_title
 from cellwright.report.findings import effect, gain, kind_of, signed
-from cellwright.report.responses import COMPARED, Name, name_of, names_of, remedies_of, types_of
+from cellwright.report.names import Name, name_of, names_of
+from cellwright.report.responses import COMPARED, remedies_of, types_of
 from cellwright.report.section import Context, Section
 from cellwright.report.text import MISSING, in_figure, natural, number, short
 from cellwright.report.theme import DIVERGING, Figure, Json, axis, layout

@@ -6,18 +6,8 @@ the place between no change and real cells
 
 from cellwright.report.contents import Contents
 from cellwright.report.findings import about_remedies, against_baselines, quick_note
-from cellwright.report.responses import (
-    TASK,
-    Name,
-    held_out_kind,
-    n_seeds,
-    name_of,
-    names_of,
-    networks_of,
-    remedies_of,
-    standing_of,
-    types_of,
-)
+from cellwright.report.names import Name, name_of, names_of
+from cellwright.report.responses import TASK, held_out_kind, n_seeds, networks_of, remedies_of, standing_of, types_of
 from cellwright.report.score_table import Heading, row, strip_of
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import Column, Entry, Standing

@@ -10,7 +10,8 @@ by what is left of it there.
 import pandas as pd
 
 from cellwright.report.contents import Contents, StoredRun
-from cellwright.report.responses import name_of, names_of, shown_runs, shown_titles, types_of
+from cellwright.report.names import name_of, names_of
+from cellwright.report.responses import shown_runs, shown_titles, types_of
 from cellwright.report.section import Context, Section
 from cellwright.report.text import in_figure
 from cellwright.report.theme import (

@@ -13,7 +13,8 @@ import pandas as pd
 
 from cellwright.report.contents import Contents, StoredRun
 from cellwright.report.labels import offsets
-from cellwright.report.responses import name_of, names_of, shown_runs, shown_titles, types_of
+from cellwright.report.names import name_of, names_of
+from cellwright.report.responses import shown_runs, shown_titles, types_of
 from cellwright.report.section import Context, Section
 from cellwright.report.text import in_figure, number
 from cellwright.report.theme import (

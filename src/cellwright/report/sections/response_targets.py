@@ -7,7 +7,8 @@ highest correlation of change and the ten with the lowest; a table per model
 import pandas as pd
 
 from cellwright.report.contents import Contents
-from cellwright.report.responses import name_of, names_of, shown_runs, shown_titles
+from cellwright.report.names import name_of, names_of
+from cellwright.report.responses import shown_runs, shown_titles
 from cellwright.report.section import Context, Section
 from cellwright.report.text import number, short
 

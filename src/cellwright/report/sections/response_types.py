@@ -8,17 +8,8 @@ import math
 import pandas as pd
 
 from cellwright.report.contents import Contents, entry_title
-from cellwright.report.responses import (
-    CEILING,
-    COMPARED,
-    FLOOR,
-    TASK,
-    held_out_kind,
-    name_of,
-    names_of,
-    shown_titles,
-    types_of,
-)
+from cellwright.report.names import name_of, names_of
+from cellwright.report.responses import CEILING, COMPARED, FLOOR, TASK, held_out_kind, shown_titles, types_of
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import half_widths
 from cellwright.report.text import in_figure, number
