@@ -90,7 +90,7 @@ _WHERE = {
     "augment_study": "study.augment",
     "PerturbOptions": "study.perturb_plan",
     "perturb_study": "study.perturb",
-    "RecoverOptions": "study.recover",
+    "RecoverOptions": "study.recover_plan",
     "recover": "study.recover",
     "report": "report.page",
     # errors

@@ -15,7 +15,8 @@ from cellwright.errors import AbilityError, OptionError, RunError, SchemaMismatc
 from cellwright.models import MODELS
 from cellwright.run import Run
 from cellwright.study.recommendation import COLUMNS
-from cellwright.study.recover import RecoverOptions, n_runs_of, recover
+from cellwright.study.recover import recover
+from cellwright.study.recover_plan import RecoverOptions, n_runs_of
 from cellwright.study.statistics import LEADERBOARD_COLUMNS
 from cellwright.train.options import FitOptions
 

@@ -6,7 +6,8 @@ import pytest
 from anndata import AnnData
 
 from cellwright.data.prepare import OpenOptions
-from cellwright.study.recover import RecoverOptions, recover
+from cellwright.study.recover import recover
+from cellwright.study.recover_plan import RecoverOptions
 from cellwright.train.options import FitOptions
 
 pytestmark = pytest.mark.slow

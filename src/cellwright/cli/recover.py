@@ -13,7 +13,8 @@ from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
 from cellwright.report.imputations import sentences
 from cellwright.report.page import report
-from cellwright.study.recover import RecoverOptions, n_runs_of, recover
+from cellwright.study.recover import recover
+from cellwright.study.recover_plan import RecoverOptions, n_runs_of
 from cellwright.train.options import FitOptions
 
 app = App(name="recover", help="Which imputation gives hidden molecules back, and what harm it does.")
