@@ -159,7 +159,7 @@ def test_without_a_label_key_cells_are_generated_all_the_same(cells):
     model = Diffusion(data.schema, DiffusionOptions(**SMALL))
     fit(model, data, SHORT, progress=False)
     assert model.generate(wanted(-1, -1), seeded()).shape == (50, 30)
-    assert len(model.label_counts) == 0
+    assert len(model.population.label_counts) == 0
 
 
 def test_a_label_that_no_training_cell_had_is_refused(fitted):

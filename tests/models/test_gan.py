@@ -67,7 +67,7 @@ def test_with_conditions_it_starts_from_the_shares_of_each_label_under_each(trut
 
 def test_a_rare_label_can_be_asked_for_more_often_than_it_was_seen(data, truth):
     model = prepared(data)
-    assert model.label_counts.tolist() == np.bincount(truth.label).tolist()
+    assert model.population.label_counts.tolist() == np.bincount(truth.label).tolist()
     x = model.generate(wanted(100, label=2), torch.Generator().manual_seed(0))
     assert x.shape == (100, 50)
     assert torch.equal(x, x.round())

@@ -56,7 +56,7 @@ def test_each_is_a_training_cell_of_its_label_and_batch(cells, form, label, batc
 
 def test_more_than_there_are_come_again_evenly(cells):
     model, _ = fitted(cells)
-    n = int(model.label_counts[1])
+    n = int(model.population.label_counts[1])
     times = np.unique(handed_out(model, 1, -1, 3 * n), axis=0, return_counts=True)[1]
     assert (times == 3).all()
 
@@ -71,7 +71,7 @@ def test_of_too_many_cells_a_part_is_kept_and_rare_labels_stay(cells):
     model, split = fitted(cells, max_cells=40)
     rare = int((cells.obs["label"].iloc[split.train] == model.schema.label.values[1]).sum())
     assert len(model.kept.starts) == 41
-    assert model.label_counts.tolist() == [160 - rare, rare]  # of all training cells
+    assert model.population.label_counts.tolist() == [160 - rare, rare]  # of all training cells
     assert len(set(rows(handed_out(model, 1, -1, 40)))) >= 2
 
 

@@ -81,7 +81,7 @@ def test_generated_cells_of_a_rare_label_augment_it(planted):
     data, split = planted
     model = build("nb_by_label", data.schema)
     fit(model, data, split=split, progress=False)
-    rarest = int(model.label_counts.argmin())
+    rarest = int(model.population.label_counts.argmin())
     made = generate(model, 100, labels=data.schema.label.values[rarest]).X.toarray()
     logs = np.log1p(made * 1e4 / made.sum(axis=1, keepdims=True))
     held_out = data.read("X", split.test).toarray()

@@ -64,13 +64,11 @@ class Generates(ABC):
 
     @property
     @abstractmethod
-    def label_counts(self) -> Int[Tensor, " n_labels"]:
-        """How many training cells each label of the schema had: a label without any cannot be asked for."""
-
-    @property
-    @abstractmethod
     def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
-        """How many training cells each label had in each batch under each condition; the last of each is of unknown."""
+        """How many training cells each label had in each batch under each condition; the last of each is of unknown.
+
+        What no training cell had cannot be asked for.
+        """
 
     @abstractmethod
     def generate(self, wanted: Wanted, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:

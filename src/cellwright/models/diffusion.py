@@ -248,10 +248,6 @@ class Diffusion(Model, Generates, Imputes, Draws):
         return Loss({"denoising": error.reshape(minibatch.n_obs, -1).mean(dim=1)})
 
     @property
-    def label_counts(self) -> Int[Tensor, " n_labels"]:
-        return self.population.label_counts
-
-    @property
     def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
         return self.population.kind_counts
 

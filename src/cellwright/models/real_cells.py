@@ -64,10 +64,6 @@ class RealCells(Model, Generates):
         self.kept.set(values=values, columns=columns, starts=torch.cat([n_stored.new_zeros(1), n_stored.cumsum(0)]))
 
     @property
-    def label_counts(self) -> Int[Tensor, " n_labels"]:
-        return self.population.label_counts
-
-    @property
     def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
         return self.population.kind_counts
 

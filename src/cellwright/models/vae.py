@@ -153,10 +153,6 @@ class VAE(Model, Encodes, Decodes, Generates, Imputes, Draws):
         self.population.learn(source, rows, rng)
 
     @property
-    def label_counts(self) -> Int[Tensor, " n_labels"]:
-        return self.population.label_counts
-
-    @property
     def kind_counts(self) -> Int[Tensor, "n_labels_and_none n_batch_and_none n_conditions_and_none"]:
         return self.population.kind_counts
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cellwright.report.contents import Contents, StoredRun, entry_title
+from cellwright.report.standing import Standing
 from cellwright.report.text import short
 
 
@@ -37,6 +38,16 @@ def names_of(contents: Contents) -> dict[str, Name]:
 def name_of(names: dict[str, Name], title: str) -> str:
     """The short name of the model with this title, bounded in length."""
     return short(names[title].text if title in names else title, 70)
+
+
+def shared_by_settings(standing: Standing, names: dict[str, Name]) -> list[str]:
+    """What all settings of a model have in common, which the names in the table leave out."""
+    said = {
+        names[entry.title].text.split(" · ")[0]: names[entry.title].shared
+        for entry in standing.entries
+        if entry.title in names and names[entry.title].shared
+    }
+    return [short(f"{model}: {shared}", 200) for model, shared in said.items()]
 
 
 def _arms(runs: Iterable[StoredRun]) -> list[tuple[str, str]]:

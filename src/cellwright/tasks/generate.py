@@ -130,7 +130,7 @@ def _scored(name: str, labels: pd.Series | None, real: np.ndarray, generated: np
 @torch.no_grad()
 def _drawn(model: Generates, codes: np.ndarray, seed: int, block_rows: int = BLOCK_ROWS) -> sparse.csr_matrix:
     """Cells of these `codes (n_obs, 3)` of `FIELDS`; memory is that of a dense block and of the sparse result."""
-    device = model.label_counts.device
+    device = model.kind_counts.device
     generator = torch.Generator(device).manual_seed(seed)
     blocks = []
     for start in range(0, len(codes), block_rows):

@@ -10,7 +10,7 @@ from itertools import groupby
 from cellwright.report.contents import Contents
 from cellwright.report.findings import signed
 from cellwright.report.imputations import HARM, LIMITS, is_true, sentences, title_of
-from cellwright.report.names import Name, name_of, names_of
+from cellwright.report.names import Name, name_of, names_of, shared_by_settings
 from cellwright.report.recovery import DEVIANCE, FLOOR, PROTEIN, recommendation_of, standing_of
 from cellwright.report.score_table import Heading, Strip, between_ends, row
 from cellwright.report.section import Context, Section
@@ -61,7 +61,7 @@ def context(contents: Contents) -> Context | None:
         ],
         "metrics": {column.metric for column in columns},
         "several_seeds": any(score.n_seeds > 1 for score in scores),
-        "shared": _shared(standing, names),
+        "shared": shared_by_settings(standing, names),
     }
 
 
@@ -108,13 +108,3 @@ def _against(standing: Standing, entry: Entry, column: Column) -> str:
     if column != PROTEIN or floor is None or entry is floor or column not in floor.scores:
         return ""
     return signed(entry.scores[column].mean - floor.scores[column].mean)
-
-
-def _shared(standing: Standing, names: dict[str, Name]) -> list[str]:
-    """What all settings of a model have in common, which the names in the table leave out."""
-    said = {
-        names[entry.title].text.split(" · ")[0]: names[entry.title].shared
-        for entry in standing.entries
-        if entry.title in names and names[entry.title].shared
-    }
-    return [short(f"{model}: {shared}", 200) for model, shared in said.items()]

@@ -6,7 +6,7 @@ the place between no change and real cells
 
 from cellwright.report.contents import Contents
 from cellwright.report.findings import about_remedies, against_baselines, quick_note
-from cellwright.report.names import Name, name_of, names_of
+from cellwright.report.names import Name, name_of, names_of, shared_by_settings
 from cellwright.report.responses import TASK, held_out_kind, n_seeds, networks_of, remedies_of, standing_of, types_of
 from cellwright.report.score_table import Heading, row, strip_of
 from cellwright.report.section import Context, Section
@@ -53,7 +53,7 @@ def context(contents: Contents) -> Context | None:
         "n_types": counted(len(types), f"held-out {kind}"),
         "several_seeds": n_seeds(contents) > 1,
         "is_shared": any(run.record.notes.get("trained_in") for run in contents.runs),
-        "shared": _shared(standing, names),
+        "shared": shared_by_settings(standing, names),
     }
 
 
@@ -103,13 +103,3 @@ def _placed(entry: Entry, column: Column) -> Context | None:
 
 def _placed_column(column: Column) -> Column:
     return Column(TASK, f"{column.metric}_placed", "higher")
-
-
-def _shared(standing: Standing, names: dict[str, Name]) -> list[str]:
-    """What all settings of a model have in common, which the names in the table leave out."""
-    said = {
-        names[entry.title].text.split(" · ")[0]: names[entry.title].shared
-        for entry in standing.entries
-        if entry.title in names and names[entry.title].shared
-    }
-    return [short(f"{model}: {shared}", 200) for model, shared in said.items()]
