@@ -62,3 +62,9 @@ def test_keep_sets_the_other_values_to_zero(pair):
     kept = rows.keep(lambda row, column: (row + column) % 2 == 0).dense()
     wanted = (torch.arange(7)[:, None] + torch.arange(11)) % 2 == 0
     assert torch.equal(kept, dense * wanted)
+
+
+@pytest.mark.parametrize("rows", [[4, 0, 4, 6], []], ids=["some, one twice", "none"])
+def test_rows_are_taken_in_the_order_given(pair, rows):
+    matrix, dense = pair
+    assert torch.equal(matrix.at(torch.tensor(rows, dtype=torch.int64)).dense(), dense[rows])

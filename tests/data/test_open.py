@@ -191,7 +191,7 @@ def test_a_missing_layer_or_column_is_named_with_what_there_is():
 
 
 def test_what_cannot_be_opened_at_all_is_refused(tmp_path):
-    with refuse("data must be an AnnData, a MuData or a path; it is ndarray"):
+    with refuse("data must be an AnnData, a MuData, a path, or one of these per modality; it is ndarray"):
         open_data(DENSE)
     empty = anndata.AnnData(obs=pd.DataFrame(index=["c"]), var=pd.DataFrame(index=["g"]))
     empty.write_h5ad(tmp_path / "cells.h5ad")
@@ -259,6 +259,59 @@ def test_a_column_of_a_modality_is_known_by_its_prefix(mosaic):
     in_rna = np.array([name in mosaic["rna"].obs_names for name in mosaic.obs_names])
     assert source.schema.label == Categories(key="rna:cell_type", values=("B", "T"))
     assert (source.annotation.label[~in_rna] == -1).all()
+
+
+def test_parts_open_like_the_mudata_that_they_make(mosaic, tmp_path):
+    """In any form, over the same cells; a column that the parts agree on is theirs without a prefix."""
+    mosaic["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    parts = {"rna": tmp_path / "rna.h5ad", "protein": mosaic["protein"]}
+    joined, whole = (open_data(data, label_key="cell_type") for data in (parts, mosaic))
+    assert joined.schema == whole.schema
+    assert joined.schema.label == Categories(key="cell_type", values=("B", "T"))
+    order = whole.annotation.obs.index.get_indexer(joined.annotation.obs.index)
+    assert sorted(order) == list(range(whole.n_obs))
+    whole_label = open_data(cells(), label_key="cell_type").annotation.label  # of cell0, cell1, ...
+    at = [int(name.removeprefix("cell")) for name in joined.annotation.obs.index]
+    np.testing.assert_array_equal(joined.annotation.label, whole_label[at])
+    np.testing.assert_array_equal(joined.annotation.label, whole.annotation.label[order])
+    for name in ("rna", "protein"):
+        np.testing.assert_array_equal(joined.measured(name), whole.measured(name)[order])
+        np.testing.assert_array_equal(values(joined, name), values(whole, name)[order])
+
+
+def test_a_column_that_modalities_disagree_on_is_known_by_its_prefix_only(mosaic):
+    first, second = mosaic["rna"].copy(), mosaic["protein"].copy()
+    second.obs["cell_type"] = second.obs["cell_type"].astype(object).to_numpy()[::-1]
+    second.obs["age"] = np.arange(20.0)
+    parts = {"rna": first, "protein": second}
+    with refuse(r"obs has no 'cell_type' \(label_key\).*'rna:cell_type'", MissingKey):
+        open_data(parts, label_key="cell_type")
+    assert open_data(parts, label_key="protein:cell_type").schema.n_labels == 2
+
+
+def test_one_part_alone_and_parts_that_cannot_be_joined(mosaic):
+    parts = {"rna": mosaic["rna"], "protein": mosaic["protein"]}
+    assert open_data(parts, modality="protein").n_obs == 20
+    with refuse("the data has no 'atac'", MissingKey):
+        open_data(parts, modality="atac")
+    with refuse("the part 'both' must hold one modality; memory holds rna, protein"):
+        open_data({"both": mosaic})
+    with refuse("the parts must be at least one modality"):
+        open_data({})
+
+
+def test_a_source_of_one_modality_has_all_cells_and_says_which_were_measured(mosaic):
+    source = open_data(mosaic)
+    alone, both = (next(in_order(cells, batch_size=100)) for cells in (source.of("protein"), source))
+    assert alone.n_obs == both.n_obs
+    assert list(alone.views) == ["protein"]
+    np.testing.assert_array_equal(alone.present[:, 0], both.present[:, 1])
+    np.testing.assert_array_equal(alone.x.dense(), both.views["protein"].dense())
+    np.testing.assert_array_equal(alone.x.dense(), both.of("protein").x.dense())
+    np.testing.assert_array_equal(source.measured("protein"), both.present[:, 1])
+    assert not both.without("protein").present[:, 1].any()
+    with refuse("the modality must be one of rna, protein; it is 'proteins'", SchemaMismatch):
+        source.of("proteins")
 
 
 def test_an_unknown_modality_is_refused_by_name(mosaic):

@@ -103,6 +103,17 @@ class SparseRows:
             return values.sum(dim=1)
         return torch.segment_reduce(values, "sum", offsets=self.starts, axis=0, initial=0)
 
+    def at(self, rows: Int[Tensor, " n_rows"]) -> "SparseRows":
+        """These rows, in the order given; copied."""
+        if self.columns is None or self.starts is None:
+            return replace(self, values=self.values[rows])
+        n_stored = self.starts.diff()[rows]
+        starts = functional.pad(n_stored.cumsum(0), (1, 0))
+        # of each stored value that is taken: where its row began, and how far into the row it is
+        offset = torch.repeat_interleave(self.starts[rows] - starts[:-1], n_stored)
+        taken = offset + torch.arange(len(offset), device=offset.device)
+        return SparseRows(self.values[taken], self.columns[taken], starts, self.n_vars)
+
     def gather(self, matrix: Float[Tensor, "n_obs n_vars"]) -> Tensor:
         """The entries of a dense matrix at the stored positions."""
         return matrix if self.columns is None else matrix[self.row_of_value, self.columns]
@@ -181,6 +192,22 @@ class Minibatch:
     def library(self) -> Float[Tensor, "n_obs 1"]:
         """A cell's total over the first modality's features."""
         return self.x.sum_rows()[:, None]
+
+    def of(self, modality: str) -> "Minibatch":
+        """The same cells as if this were the only modality: `x` and `library` are its own."""
+        column = list(self.views).index(modality)
+        return replace(self, views={modality: self.views[modality]}, present=self.present[:, [column]])
+
+    def without(self, modality: str) -> "Minibatch":
+        """The same cells as if this modality had not been measured; its values are still there, but not `present`."""
+        present = self.present.clone()
+        present[:, list(self.views).index(modality)] = False
+        return replace(self, present=present)
+
+    def at(self, cells: Int[Tensor, " n_cells"]) -> "Minibatch":
+        """Cells by their position, in the order given."""
+        tensors = {f.name: getattr(self, f.name)[cells] for f in fields(self) if f.name != "views"}
+        return Minibatch(views={name: rows.at(cells) for name, rows in self.views.items()}, **tensors)
 
     def to(self, device: torch.device) -> "Minibatch":
         """The same cells on that device."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pydantic import Field, model_validator
 
 from cellwright.core.options import Options
-from cellwright.errors import DataError, did_you_mean
+from cellwright.errors import DataError, SchemaMismatch, did_you_mean
 
 
 class Categories(Options):
@@ -104,6 +104,16 @@ class Schema(Options):
     def n_vars(self) -> int:
         """How many features the first modality has."""
         return len(self.var_names)
+
+    def of(self, modality: str) -> "Schema":
+        """The same cells as if this were the only modality. Raises `SchemaMismatch` for one that there is not."""
+        if modality not in self.features:
+            raise SchemaMismatch(
+                f"the modality must be one of {', '.join(self.modalities)}; it is {modality!r}."
+                f"{did_you_mean(modality, self.modalities)} Give one of them."
+            )
+        steps = self.steps if modality == self.modalities[0] else None
+        return self.model_copy(update={"features": {modality: self.features[modality]}, "steps": steps})
 
     @property
     def n_batch(self) -> int:

@@ -74,12 +74,12 @@ def check_cells(source: StoredSource, support: Support, wanted_by: str, modality
         )
 
 
-def warn_of_logarithms(source: StoredSource, wanted_by: str) -> None:
+def warn_of_logarithms(source: StoredSource, wanted_by: str, modality: str | None = None) -> None:
     """Warn where values look like logarithms already and a model is about to take their logarithm.
 
     That is: not whole, and none above 50, among the first 1,000 cells; counts, and rates such as RPKM, are not.
     """
-    modality = source.schema.modalities[0]
+    modality = modality or source.schema.modalities[0]
     block = source.read(modality, np.arange(min(1000, source.n_obs)))
     values = block.data if isinstance(block, sparse.csr_matrix) else block
     if values.size and values.max() <= LARGEST_LOGARITHM and (values != np.floor(values)).any():

@@ -124,6 +124,32 @@ def of_group(group: StoredGroup, layer: str | None, modality: str | None, origin
     return replace(_joined(_frame(group, "obs", origin), tables, modality, origin), obsm=inner.get("obsm") or {})
 
 
+def of_parts(parts: Mapping[str, Contents]) -> Contents:
+    """One modality per part, joined by the names of the cells: those of the first part, then what others have beside.
+
+    Places (`obsm`) are those of the first part, if it has all the cells. Raises `DataError` for no part, and for a part
+    with several modalities.
+    """
+    if not parts:
+        raise DataError("the parts must be at least one modality by its name; there are none. Give {'rna': adata}.")
+    tables = {name: _only_table(part, name) for name, part in parts.items()}
+    cells = list(dict.fromkeys(name for table in tables.values() for name in table.obs.index))
+    first = next(iter(parts.values()))
+    origins = dict.fromkeys(part.origin for part in parts.values())
+    joined = _joined(pd.DataFrame(index=cells), tables, None, " + ".join(origins))
+    return replace(joined, obsm=first.obsm) if len(first.obs) == len(cells) else joined
+
+
+def _only_table(part: Contents, name: str) -> Table:
+    if len(part.tables) > 1:
+        raise DataError(
+            f"the part {name!r} must hold one modality; {part.origin} holds {', '.join(part.tables)}. "
+            "Give the MuData by itself, or one modality of it: mdata['name']."
+        )
+    (table,) = part.tables.values()
+    return replace(table, where=f"{table.where} of {name!r}")
+
+
 def _places_of(mdata: MuData, names: list[str], modality: str | None) -> Mapping[str, Any]:
     places: Mapping[str, Any] = mdata.mod[names[0]].obsm if modality is not None else mdata.obsm
     return places
@@ -207,13 +233,40 @@ def _refuse_unusable_cells(obs: pd.DataFrame, what: str) -> None:
 def _joined(obs: pd.DataFrame, tables: Mapping[str, Table], modality: str | None, origin: str) -> Contents:
     """Joint annotation: the MuData's own columns, then those of a modality as `rna:cell_type`.
 
-    One modality alone has its own cells in its own order, and its columns are known without the prefix too.
+    A column is known without the prefix too, where the modalities that have it agree on the cells that they share. One
+    modality alone has its own cells in its own order.
     """
     if modality is not None:
         own = tables[modality].obs
         obs = _with_columns(obs.reindex(own.index), {str(column): own[column] for column in own})
     prefixed = {f"{name}:{column}": table.obs[column] for name, table in tables.items() for column in table.obs}
-    return Contents(_with_columns(obs, prefixed), tables, origin)
+    return Contents(_with_columns(obs, _agreed(obs.index, tables) | prefixed), tables, origin)
+
+
+def _agreed(cells: pd.Index, tables: Mapping[str, Table]) -> dict[str, pd.Series]:
+    """The columns on which all modalities that have them agree; each cell has the first value that there is."""
+    names = dict.fromkeys(str(column) for table in tables.values() for column in table.obs)
+    found = {}
+    for name in names:
+        columns = [table.obs[name].reindex(cells) for table in tables.values() if name in table.obs]
+        if (column := _merged(columns)) is not None:
+            found[name] = column
+    return found
+
+
+def _merged(columns: list[pd.Series]) -> pd.Series | None:
+    """The first value that a cell has in any column; None if two columns differ where both have one."""
+    merged, *others = columns
+    for other in others:
+        a, b = merged.astype(object), other.astype(object)
+        both = a.notna() & b.notna()
+        if (a[both] != b[both]).any():
+            return None
+        # categories keep their order, those of the first column first
+        values = [v for c in (merged, other) for v in (c.cat.categories if hasattr(c, "cat") else ())]
+        filled = a.where(a.notna(), b)
+        merged = filled.astype(pd.CategoricalDtype(list(dict.fromkeys(values)))) if values else filled.infer_objects()
+    return merged
 
 
 def _with_columns(obs: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""open_data: an AnnData, a MuData or a path becomes a source of minibatches.
+"""open_data: an AnnData, a MuData or a path, or one per modality, becomes a source of minibatches.
 
     data -> Contents (tables as they lie) -> one Store per modality -> StoredSource(schema, stores, annotation)
 
@@ -8,6 +8,7 @@ With a `schema` (a saved run on new cells) features and categories are matched t
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -28,13 +29,15 @@ from cellwright.data.safety import reading
 from cellwright.data.source import Store, StoredSource
 from cellwright.data.steps import StepKeys, steps_of
 from cellwright.data.stored import Stored, is_array, is_group, memory_bytes
-from cellwright.errors import DataError, DataFileError, SchemaMismatch
+from cellwright.errors import DataError, DataFileError, MissingKey, SchemaMismatch
+
+Openable: TypeAlias = AnnData | MuData | str | PathLike[str]
 
 MAX_MEMORY_SHARE = 0.25  # of the available memory that a matrix may take before it is read in pieces
 
 
 def open_data(
-    data: AnnData | MuData | str | PathLike[str],
+    data: Openable | Mapping[str, Openable],
     *,
     layer: str | None = None,
     batch_key: str | None = None,
@@ -54,7 +57,8 @@ def open_data(
     """Open cells as a source of minibatches. The object or file given is never changed, and sparse values stay sparse.
 
     - `data`: an AnnData (also a view or backed), a MuData, or a path: `.h5ad`, `.h5mu`, a zarr folder that either
-      wrote, a 10x Genomics `.h5`, or a folder with `matrix.mtx`.
+      wrote, a 10x Genomics `.h5`, or a folder with `matrix.mtx`. Or one of these per modality, `{"rna": "a.h5ad",
+      "protein": adata}`, joined by the names of the cells; a cell need not be in all of them.
     - `layer`: key in `layers` that holds the values; None is `X`. Every modality that is opened must have it.
     - `batch_key`, `label_key`, `condition_key`: columns of `obs`. A missing value has the code -1: not labelled,
       unknown.
@@ -66,7 +70,8 @@ def open_data(
       `sequence_key`, a column of `var`, says to which one (experiment) a feature belongs; `quantity_key` names what is
       measured where a step holds more than one value. NaN is a missing value. Features at one place are replicates.
     - `modality`: of a MuData, the one to open, with its own cells; None opens all, over the cells of the MuData. Of
-      an AnnData, the name by which its values go. A modality's own column is known as `rna:cell_type`.
+      an AnnData, the name by which its values go. A modality's own column is known as `rna:cell_type`, and as
+      `cell_type` where the modalities that have it agree.
     - `schema`: of the model that the cells are for. Features are matched by name, those that the data lack are zeros
       (NaN where rows are sequences) and listed in `filled_features`; a category that the model does not know has the
       code -1. Keys that are not given are the schema's, where `obs` has them.
@@ -134,6 +139,9 @@ def _places_in_schema(found: Contents, key: str | None, schema: Schema) -> np.nd
 
 
 def _contents(data: object, layer: str | None, modality: str | None) -> Contents:
+    if isinstance(data, Mapping):
+        parts = data if modality is None else {modality: _part(data, modality)}
+        return contents.of_parts({name: _contents(part, layer, None) for name, part in parts.items()})
     if isinstance(data, AnnData):
         origin = Path(data.filename).name if data.isbacked else "memory"
         return contents.of_anndata(data, layer, modality, origin)
@@ -142,8 +150,15 @@ def _contents(data: object, layer: str | None, modality: str | None) -> Contents
     if isinstance(data, str | PathLike):
         return read_path(Path(data).expanduser(), layer, modality)
     raise DataError(
-        f"data must be an AnnData, a MuData or a path; it is {type(data).__name__}. Make one: anndata.AnnData(X)."
+        f"data must be an AnnData, a MuData, a path, or one of these per modality; it is {type(data).__name__}. "
+        "Make one: anndata.AnnData(X)."
     )
+
+
+def _part(parts: Mapping[str, object], modality: str) -> object:
+    if modality not in parts:
+        raise MissingKey.of("the data", modality, "modality", parts)
+    return parts[modality]
 
 
 def _store(table: Table, origin: str, *, in_memory: bool | None) -> Store:

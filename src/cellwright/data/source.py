@@ -8,7 +8,7 @@ Memory and disk differ in their stores only, therefore they give bit-equal minib
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -71,6 +71,14 @@ class Source(ABC):
     ) -> Iterator[Minibatch]:
         """One pass over `rows` in the plan's order. With `world` processes, `rank` gets its part of every minibatch."""
 
+    @abstractmethod
+    def of(self, modality: str) -> "Source":
+        """The same cells as if this were the only modality; on those without it are zeros, and it is not `present`."""
+
+    @abstractmethod
+    def measured(self, modality: str) -> np.ndarray:
+        """On which cells the modality was measured, (n_obs,) bool."""
+
     @property
     @abstractmethod
     def preferred_block_rows(self) -> int:
@@ -95,6 +103,13 @@ class StoredSource(Source):
     @property
     def preferred_block_rows(self) -> int:
         return max(store.preferred_block_rows for store in self.stores.values())
+
+    def of(self, modality: str) -> "StoredSource":
+        row_of = {name: rows for name, rows in self.row_of.items() if name == modality}
+        return replace(self, schema=self.schema.of(modality), stores={modality: self.stores[modality]}, row_of=row_of)
+
+    def measured(self, modality: str) -> np.ndarray:
+        return self.row_of[modality] >= 0 if modality in self.row_of else np.ones(self.n_obs, dtype=bool)
 
     def read(self, modality: str, rows: np.ndarray) -> Matrix:
         """Values of ascending rows; a cell without this modality is a row of zeros (see `present`)."""

@@ -33,6 +33,7 @@ class Model(nn.Module, ABC):
     reads: ClassVar[frozenset[str]] = frozenset({"views"})  # fields of the minibatch that it looks at
     needs: ClassVar[frozenset[str]] = frozenset()  # fields of the schema without which it cannot be built
     is_baseline: ClassVar[bool] = False
+    reads_several: ClassVar[bool] = False  # modalities; most read one
     validates_on: ClassVar[str | None] = "loss"  # the term that stops training early; None trains for all epochs
     usual_epochs: ClassVar[int | None] = None  # passes over the cells, where the user says nothing; None: the trainer's
     learnt_after: ClassVar[frozenset[str]] = frozenset()  # options that only `learn` and what comes after it look at
@@ -40,7 +41,7 @@ class Model(nn.Module, ABC):
 
     def __init__(self, schema: Schema, options: Options) -> None:
         super().__init__()
-        if len(schema.modalities) != 1:
+        if len(schema.modalities) != 1 and not self.reads_several:
             raise OptionError(
                 f"{type(self).__name__} reads one modality; the data have {', '.join(schema.modalities)}. "
                 f"Choose one: open_data(..., modality={schema.modalities[0]!r})."
@@ -60,7 +61,11 @@ class Model(nn.Module, ABC):
     @property
     @abstractmethod
     def support(self) -> Support:
-        """Which values it can use."""
+        """Which values it can use, of the first modality."""
+
+    def support_in(self, modality: str) -> Support:
+        """Which values it can use of a modality; a model of several says it of each."""
+        return self.support
 
     @property
     def pretrained(self) -> str | None:

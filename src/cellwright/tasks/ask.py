@@ -55,7 +55,8 @@ def cells_for(model: Model, data: Any, task: str) -> StoredSource:
             f"the source has {data.schema.n_vars} others. Open it with open_data(..., schema=model.schema)."
         )
     _refuse_other_codes(data.schema, model, task)
-    check_values(data, model.support, wanted_by=name_of(model))
+    for modality in model.schema.modalities:
+        check_values(data, model.support_in(modality), wanted_by=name_of(model), modality=modality)
     return data
 
 

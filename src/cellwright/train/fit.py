@@ -72,9 +72,11 @@ def fit(
     """
     source = data if isinstance(data, StoredSource) else open_data(data, schema=model.schema)
     _check_schema(model, source)
-    check_cells(source, model.support, wanted_by=type(model).__name__)
-    if model.support is Support.non_negative:
-        warn_of_logarithms(source, wanted_by=name_of(model))
+    for modality in source.schema.modalities:
+        support = model.support_in(modality)
+        check_cells(source, support, wanted_by=type(model).__name__, modality=modality)
+        if support is Support.non_negative:
+            warn_of_logarithms(source, wanted_by=name_of(model), modality=modality)
     split = split or random_split(source.n_obs, validation=options.validation, seed=options.seed)
     _check_labels(model, source, split)
     if model.stages():

@@ -40,7 +40,8 @@ def relearn(
     raises.
     """
     _refuse_another_training(model, trained)
-    check_values(source, model.support, wanted_by=type(model).__name__)  # it may ask for more than the trained one
+    for modality in source.schema.modalities:  # it may ask for more than the trained one
+        check_values(source, model.support_in(modality), wanted_by=type(model).__name__, modality=modality)
     folder = Run(run)
     begin_run(folder, model, source, split, options, command)
     own = model.state_dict()
