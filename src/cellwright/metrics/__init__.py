@@ -15,6 +15,7 @@ from cellwright.metrics.entry_pearson_gene import ENTRY_PEARSON_GENE
 from cellwright.metrics.entry_rmse import ENTRY_RMSE
 from cellwright.metrics.false_correlation import FALSE_CORRELATION
 from cellwright.metrics.false_markers import FALSE_MARKERS
+from cellwright.metrics.feature_pearson import FEATURE_PEARSON
 from cellwright.metrics.label_f1 import LABEL_F1
 from cellwright.metrics.log_mse import LOG_MSE
 from cellwright.metrics.macro_f1 import MACRO_F1
@@ -49,6 +50,7 @@ METRICS: dict[str, Metric] = {
     "rmse": RMSE,
     "nll": NLL,
     "pearson": PEARSON,
+    "feature_pearson": FEATURE_PEARSON,
     "balanced_accuracy": BALANCED_ACCURACY,
     "accuracy": ACCURACY,
     "macro_f1": MACRO_F1,
