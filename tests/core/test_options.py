@@ -84,6 +84,8 @@ def test_settings_are_json_where_they_can_be_and_else_text():
     text = " pca:n=20:share=0.5:scale=false:size=null:transform=none:path=a=b "
     settings = {"n": 20, "share": 0.5, "scale": False, "size": None, "transform": "none", "path": "a=b"}
     assert name_and_settings(text) == ("pca", settings)
+    nested = 'vae:likelihood={"name": "gaussian", "variance": "feature"}:n=3'
+    assert name_and_settings(nested) == ("vae", {"likelihood": {"name": "gaussian", "variance": "feature"}, "n": 3})
 
 
 choose_each = chosen_per_name({"small": Small, "large": Large}, "size")

@@ -5,6 +5,7 @@ the error message.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cellwright.errors import CellwrightError, OptionError, did_you_mean
+
+_SETTING = re.compile(r":(?=\s*[A-Za-z_]\w*=)")
 
 
 class Options(BaseModel):
@@ -100,9 +103,12 @@ def chosen_per_name(table: Mapping[str, type[Options]], role: str) -> ChosenPerN
 def name_and_settings(text: str) -> tuple[str, dict[str, Any]]:
     """From `name` or `name:option=value:...`; a value is JSON where it can be (20, .5 is not, 0.5, true), else text.
 
+    A colon begins a setting only where an option's name and an equals sign follow, so that JSON may hold some.
+
     Raises `OptionError` for a setting without an equals sign.
     """
-    name, *settings = text.strip().split(":")
+    name, *rest = text.strip().split(":", 1)
+    settings = _SETTING.split(rest[0]) if rest else []
     for setting in settings:
         if "=" not in setting:
             raise OptionError(

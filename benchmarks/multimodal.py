@@ -1,0 +1,151 @@
+"""Several modalities: the joint latent against that of each modality alone, and each modality from the others.
+
+    python benchmarks/multimodal.py --data cbmc_citeseq --seeds 3
+    CELLWRIGHT_DATA=FOLDER python benchmarks/multimodal.py --data pbmc_mosaic     # where the catalogue looks first
+
+It is `cellwright compare` with a tenth of the cells held out for scoring and a tenth for early stopping: once of all
+modalities together, and once of each alone, with the same cells held out, as far as they have it. `transfer_accuracy`
+and `transfer_f1` are of held-out cells that get the label of their nearest training cells in the latent (and in the
+mosaic of cells with proteins only from cells with RNA only). What is finished is found again. The rows are written to
+`results/multimodal.csv`, each data set in the place of its own.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from anndata import read_h5ad
+from machine import HERE, machine, write_csv
+from rich.console import Console
+
+import cellwright as cw
+from cellwright.data.catalogue import find
+from cellwright.data.prepare import OpenOptions
+from cellwright.metrics.label_transfer import transfer_accuracy, transfer_f1
+from cellwright.run import Run
+from cellwright.study.statistics import summarise
+
+
+class Data(NamedTuple):
+    """Files by modality; which of them are real-valued; keys; and how models of one modality read each."""
+
+    files: Mapping[str, str]
+    keys: Mapping[str, str]
+    likelihoods: Mapping[str, Mapping[str, str]]  # of those that are not negative binomial
+    real_valued: tuple[str, ...] = ()
+
+
+DATA = {
+    "cbmc_citeseq": Data(
+        {"rna": "cbmc_citeseq_rna", "protein": "cbmc_citeseq_protein"},
+        {"label_key": "cell_type"},
+        {"protein": {"name": "gaussian", "variance": "feature"}},
+        ("protein",),
+    ),
+    "snareseq_cortex": Data(
+        {"rna": "snareseq_cortex_rna", "atac": "snareseq_cortex_atac"},
+        {"label_key": "cell_type"},
+        {"atac": {"name": "poisson"}},
+    ),
+    "pbmc_mosaic": Data(
+        {"rna": "pbmc_mosaic_rna", "protein": "pbmc_mosaic_protein"},
+        {"label_key": "cell_type", "batch_key": "batch"},
+        {},
+    ),
+}
+COLUMNS = [
+    "data", "part", "model", "setting", "task", "metric", "group", "mean", "sd", "ci_low", "ci_high", "n_seeds",
+    "seconds",
+]  # fmt: skip
+MEASURES = {"ari", "nmi", "balanced_ari", "transfer_accuracy", "transfer_f1", "feature_pearson"}
+
+
+def arms(data: Data, part: str) -> tuple[str, ...]:
+    """The models of a part: all modalities together, or one alone."""
+    if part != "joint":
+        likelihood = json.dumps(data.likelihoods.get(part, {"name": "negative_binomial"}))
+        transform = ":transform=none" if part in data.real_valued else ""
+        return (f"vae:n_latent=20:likelihood={likelihood}{transform}",)
+    plain = f"multimodal_vae:likelihoods={json.dumps(data.likelihoods)}"
+    return (plain, f"{plain}:fusion=mixture")
+
+
+def studies(name: str, seeds: int, folder: Path, max_epochs: int | None, console: Console) -> Iterator[pd.DataFrame]:
+    """The leaderboard of each part, with the column `part`."""
+    data = DATA[name]
+    files = {modality: find(file) for modality, file in data.files.items()}
+    for part in ("joint", *files):
+        source: Any = files if part == "joint" else files[part]
+        options = {} if max_epochs is None else {"max_epochs": max_epochs}
+        board = cw.compare(
+            source,
+            cw.CompareOptions(models=arms(data, part), seeds=seeds, test=0.1),
+            out=folder / name / part,
+            keys=OpenOptions(**data.keys),
+            fit_options=cw.FitOptions(**options),
+            name=name,
+            command="benchmarks/multimodal.py",
+            watch=lambda outcome: console.print(f"{outcome.arm.model} seed {outcome.seed}"),
+        )
+        failed = board[board["status"] == "failed"]
+        for row in failed.itertuples():
+            console.print(f"[red]{row.model}: {row.reason}")
+        yield board.assign(part=part)
+        transferred = pd.DataFrame(_transferred(folder / name / part, data))
+        if len(transferred):
+            yield summarise(transferred).assign(part=part)
+
+
+def _transferred(study: Path, data: Data) -> Iterator[dict[str, Any]]:
+    """Scores of labels that held-out cells get from training cells, run by run."""
+    for path in sorted((study / "runs").iterdir()):
+        run = Run(path)
+        if run.record.status != "done" or not (path / "cells.h5ad").exists():
+            continue
+        cells = read_h5ad(path / "cells.h5ad")
+        keys = [key for key in cells.obsm if key.startswith("X_") and not key.endswith("_umap")]
+        if not keys:
+            continue
+        latent, labels = cells.obsm[keys[0]], cells.obs[data.keys["label_key"]].astype(object).to_numpy()
+        split = cells.obs["split"].to_numpy()
+        asked = {"": (split == "train", split == "test")}
+        if "rna:batch" in cells.obs:
+            only = [cells.obs[f"{name}:batch"].isna().to_numpy() for name in ("rna", "protein")]
+            asked["protein only, from RNA only"] = (only[1], only[0])
+        for group, (reference, query) in asked.items():
+            for name, metric in (("transfer_accuracy", transfer_accuracy), ("transfer_f1", transfer_f1)):
+                value = metric(latent[reference], labels[reference], latent[query], labels[query])
+                yield {
+                    "data": run.record.data["name"], "model": run.record.model, "task": "score", "metric": name,
+                    "setting": run.record.notes.get("setting", ""), "better": "higher", "group": group,
+                    "held_out": True, "is_baseline": False, "value": value, "seed": run.record.seed,
+                    "seconds": run.record.wall_seconds, "peak_bytes": run.record.peak_bytes or 0,
+                }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=DATA, default="pbmc_mosaic")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--max-epochs", type=int)
+    parser.add_argument("--folder", type=Path, default=Path("runs/benchmarks/multimodal"))
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "multimodal.csv")
+    given = parser.parse_args()
+    console = Console()
+    boards = list(studies(given.data, given.seeds, given.folder, given.max_epochs, console))
+    board = pd.concat(boards, ignore_index=True).assign(data=given.data)
+    kept = board["metric"].isin(MEASURES) & ~board["group"].str.contains(":", regex=False, na=False)
+    rows = board[kept][COLUMNS].fillna("")
+    console.print(rows[rows["metric"].isin({"ari", "transfer_accuracy", "feature_pearson"})].to_string())
+    about = {**machine(), "cellwright": version("cellwright"), "torch": version("torch")}
+    before = pd.read_csv(given.out, keep_default_na=False).to_dict("records") if given.out.exists() else []
+    others = [{name: row[name] for name in COLUMNS} for row in before if row["data"] != given.data]
+    write_csv(given.out, [*others, *rows.to_dict("records")], about)
+
+
+if __name__ == "__main__":
+    main()
