@@ -44,6 +44,8 @@ def learn_width(
     with frozen(decoder):
         cells = [(decoder(latent(m), m), m) for m in in_order(source, sample, BLOCK_ROWS)]
     climb(widths, lambda: _slopes(decoder, widths, cells), N_STEPS)
+    if decoder.over_transformed:
+        return  # a variance needs no molecules
     for width in widths:
         settle(width, [minibatch.x for _, minibatch in cells])
 
