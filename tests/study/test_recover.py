@@ -147,6 +147,22 @@ def test_genes_are_chosen_in_every_run_from_what_is_kept(cells, tmp_path):
     assert all(text.count("gene_") == 12 for text in chosen)
 
 
+def test_models_are_told_no_labels(cells, tmp_path):
+    """They are clusters of the whole counts, mostly: with others, every fit and every overall score is the same."""
+    shuffled = cells.copy()
+    shuffled.obs["label"] = np.random.default_rng(0).permutation(cells.obs["label"].to_numpy())
+    options = RecoverOptions(models=("diffusion", *BASELINES), seeds=1, exams=("molecules",))
+    deviances = []
+    for place, data in enumerate((cells, shuffled)):
+        board = recover(
+            data, options, out=tmp_path / str(place), keys=KEYS, fit_options=QUICK, name="cells"
+        ).leaderboard
+        overall = board[(board["metric"] == "poisson_deviance") & (board["group"] == "")]
+        deviances.append(overall.set_index("model")["mean"])
+    pd.testing.assert_series_equal(*deviances, check_exact=True)
+    assert deviances[0]["diffusion"] != deviances[0]["gene_mean"]
+
+
 def test_a_model_that_fails_is_a_row_that_says_why(cells, tmp_path):
     options = RecoverOptions(models=("svd:rank=500", *BASELINES[:2], *BASELINES[3:]), seeds=1, exams=("molecules",))
     found = recover(cells, options, out=tmp_path / "study", name="cells")
