@@ -23,12 +23,14 @@ from rich.console import Console
 import cellwright as cw
 from cellwright.data.catalogue import find
 from cellwright.data.prepare import OpenOptions
+from cellwright.tasks.exams import EXAMS
 
 MODELS = (
     "vae", "vae:likelihood=zinb", "gae", "ae:likelihood=negative_binomial", "dae:likelihood=negative_binomial", "ae",
     "diffusion",
 )  # fmt: skip
 COLUMNS = [
+    "exams",
     "data",
     "model",
     "setting",
@@ -98,7 +100,8 @@ def run(name: str, cells: Cells, given: argparse.Namespace, console: Console) ->
             f"{outcome.reason or f'{outcome.seconds:.0f} s'}"
         ),
     )
-    return found.leaderboard
+    asked = [exam for exam in options.exams if cells.proteins or not EXAMS[exam].needs]
+    return found.leaderboard.assign(exams=", ".join(asked))
 
 
 def shown(value: pd.Series) -> str:

@@ -67,6 +67,14 @@ def test_counts_become_centred_log_ratios_and_other_values_stay():
     np.testing.assert_allclose(found.values, (logs - logs.mean(axis=1, keepdims=True))[:, :2], rtol=1e-6)
 
 
+def test_a_count_that_was_not_measured_stays_so_and_is_no_part_of_the_centre():
+    counts = np.array([[3, 10, np.nan], [1, 2, 3], [np.nan, np.nan, np.nan]])
+    found = proteins_of(rna(), protein_data(counts, ["a", "b", "c"], ["CD19", "CD16", "IgG1"]))
+    logs = np.log1p(counts[:2])
+    expected = np.vstack([logs - np.nanmean(logs, axis=1, keepdims=True), np.full((1, 3), np.nan)])[:, :2]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-6)
+
+
 def test_other_cells_and_proteins_without_a_gene_are_refused():
     with pytest.raises(SchemaMismatch, match="same cells, by name"):
         proteins_of(rna(), protein_data([[1.0]], ["elsewhere"], ["CD19"]))

@@ -9,7 +9,7 @@ from scipy import linalg
 from cellwright.data.open import open_data
 from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.data.split import random_split
-from cellwright.errors import DataError
+from cellwright.errors import DataError, OptionError
 from cellwright.models import build
 from cellwright.models.svd import QUANTILE, RANKS
 from cellwright.train.fit import fit
@@ -92,6 +92,11 @@ def test_a_share_of_the_mean_is_mixed_in_and_chosen_where_much_is_silent(source)
     model = build("svd", source.schema, rank=RANK)
     fit(model, source, split=random_split(N, validation=0), progress=False)
     assert float(model.mean_share) > 0
+
+
+def test_a_share_of_the_mean_is_refused_where_zeros_are_preserved(source):
+    with pytest.raises(OptionError, match="zeros='preserve'"):
+        build("alra", source.schema, mean_share=0.3)
 
 
 def test_fewer_cells_than_the_rank_are_refused():

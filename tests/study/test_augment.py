@@ -1,5 +1,7 @@
 """A study of augmentation: nothing of test cells is used, it continues, and what fails is rows that say so."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,7 +101,7 @@ def test_class_weights_stand_among_the_remedies_of_the_plain_classifier(study):
     assert "class weights" not in set(effects.loc[effects["model"] == "logistic_balanced", "remedy"])
 
 
-def test_running_it_again_repeats_nothing_and_more_may_be_asked_for(study, cells, monkeypatch):
+def test_running_it_again_repeats_nothing_and_another_plan_is_refused(study, cells, monkeypatch):
     out, found, _ = study
     monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("a finished run was repeated"))
     again = augment_study(cells, SMALL, out=out, keys=KEYS, fit_options=QUICK, name="cells")
@@ -108,6 +110,16 @@ def test_running_it_again_repeats_nothing_and_more_may_be_asked_for(study, cells
     with pytest.raises(RunError, match="another target"):
         other = SMALL.model_copy(update={"target": 31})
         augment_study(cells, other, out=out, keys=KEYS, fit_options=QUICK, name="cells")
+
+
+def test_a_seed_more_is_all_that_is_run_where_the_others_are_there(study, cells, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(study[0], out)
+    seen = []
+    more = SMALL.model_copy(update={"seeds": 3})
+    found = augment_study(cells, more, out=out, keys=KEYS, fit_options=QUICK, name="cells", watch=seen.append)
+    assert [outcome.found for outcome in seen] == [True] * N_RUNS + [False] * (N_RUNS // 2)
+    assert found.leaderboard["n_seeds"].dropna().eq(3).all()
 
 
 def test_a_generator_that_fails_is_rows_that_say_why(cells, tmp_path, monkeypatch):

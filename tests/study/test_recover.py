@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from anndata import AnnData, read_h5ad
 
+from cellwright.data.open import open_data
 from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
 from cellwright.data.simulate import SimulateOptions, simulate
+from cellwright.data.thinning import thinned
 from cellwright.errors import AbilityError, OptionError, RunError, SchemaMismatch, UnsuitableValues
 from cellwright.models import MODELS
 from cellwright.run import Run
@@ -18,7 +20,9 @@ from cellwright.study.recommendation import COLUMNS
 from cellwright.study.recover import recover
 from cellwright.study.recover_plan import RecoverOptions, n_runs_of
 from cellwright.study.statistics import LEADERBOARD_COLUMNS
+from cellwright.tasks.exams.exam import Asked, chosen_features
 from cellwright.train.options import FitOptions
+from cellwright.train.saved import load_run
 
 QUICK = FitOptions(max_epochs=2, batch_size=64)
 KEYS = OpenOptions(label_key="label")
@@ -105,7 +109,7 @@ def test_a_run_is_the_fit_on_kept_molecules_and_holds_what_people_look_at(study,
     assert read_h5ad(run.path / "cells.h5ad").obs["label"].nunique() == 2
 
 
-def test_the_same_study_again_repeats_nothing_and_a_seed_more_goes_on(study, cells, proteins):
+def test_the_same_study_again_repeats_nothing(study, cells, proteins):
     out, first = study
     runs = digest(out / "runs")
     seen = []
@@ -115,6 +119,27 @@ def test_the_same_study_again_repeats_nothing_and_a_seed_more_goes_on(study, cel
     assert all(outcome.found for outcome in seen)
     assert digest(out / "runs") == runs
     pd.testing.assert_frame_equal(again.recommendation, first.recommendation)
+
+
+def test_a_seed_more_is_all_that_is_run_where_the_others_are_there(study, cells, proteins, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(study[0], out)
+    seen = []
+    more = OPTIONS.model_copy(update={"seeds": 3})
+    found = recover(
+        cells, more, out=out, keys=KEYS, fit_options=QUICK, proteins=proteins, name="cells", watch=seen.append
+    )
+    assert {outcome.found for outcome in seen if outcome.seed < 2} == {True}
+    assert {outcome.found for outcome in seen if outcome.seed == 2} == {False}
+    overall = found.leaderboard[found.leaderboard["group"] == ""]
+    assert overall["n_seeds"].eq(3).all()
+
+
+def test_labels_balance_nothing_for_no_model_is_told_them(cells, tmp_path):
+    options = RecoverOptions(models=("vae:n_latent=3", *BASELINES), seeds=1, exams=("molecules",))
+    weighed = QUICK.model_copy(update={"balance": FitOptions(balance="over").balance})
+    found = recover(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=weighed)
+    assert (found.leaderboard["status"] == "done").all()
 
 
 def test_a_run_that_was_killed_before_its_scores_is_scored_without_another_fit(study, cells, proteins, tmp_path):
@@ -140,11 +165,36 @@ def test_two_processes_give_what_one_gives(cells, tmp_path):
 
 
 def test_genes_are_chosen_in_every_run_from_what_is_kept(cells, tmp_path):
+    """Those that preprocessing chooses from the molecules that the seed of the run keeps, which are others."""
     options = RecoverOptions(models=("svd:rank=3", *BASELINES[:2], *BASELINES[3:]), seeds=2, exams=("molecules",))
-    recover(cells, options, out=tmp_path / "study", preprocessing=PreprocessOptions(n_top_genes=12), name="cells")
-    chosen = [(run / "schema.json").read_text() for run in sorted((tmp_path / "study" / "runs").glob("cells-svd-*"))]
-    assert len(chosen) == 2
-    assert all(text.count("gene_") == 12 for text in chosen)
+    preprocessing = PreprocessOptions(n_top_genes=15)
+    recover(cells, options, out=tmp_path / "study", preprocessing=preprocessing, name="cells")
+    source = open_data(cells)
+    found, expected = [], []
+    for seed in range(2):
+        run = next((tmp_path / "study" / "runs").glob(f"cells-svd-*-s{seed}"))
+        found.append(list(load_run(run).schema.var_names))
+        parts = thinned(source, np.arange(source.n_obs), 0.9, Asked(source, 0.1, preprocessing, seed).rng(0))
+        expected.append([source.schema.var_names[at] for at in chosen_features(parts.kept, preprocessing)])
+    assert found == expected
+    assert found[0] != found[1]
+    assert len(found[0]) == 15
+
+
+def test_models_are_told_no_labels(cells, tmp_path):
+    """They are clusters of the whole counts, mostly: with others, every fit and every overall score is the same."""
+    shuffled = cells.copy()
+    shuffled.obs["label"] = np.random.default_rng(0).permutation(cells.obs["label"].to_numpy())
+    options = RecoverOptions(models=("diffusion", *BASELINES), seeds=1, exams=("molecules",))
+    deviances = []
+    for place, data in enumerate((cells, shuffled)):
+        board = recover(
+            data, options, out=tmp_path / str(place), keys=KEYS, fit_options=QUICK, name="cells"
+        ).leaderboard
+        overall = board[(board["metric"] == "poisson_deviance") & (board["group"] == "")]
+        deviances.append(overall.set_index("model")["mean"])
+    pd.testing.assert_series_equal(*deviances, check_exact=True)
+    assert deviances[0]["diffusion"] != deviances[0]["gene_mean"]
 
 
 def test_a_model_that_fails_is_a_row_that_says_why(cells, tmp_path):

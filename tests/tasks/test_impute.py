@@ -122,6 +122,14 @@ def test_a_zero_that_stays_as_measured_has_no_spread(model, cells, counts):
     assert (found[counts == 0] > 0).mean() > 0.9
 
 
+def test_of_a_model_in_which_nothing_varies_there_is_no_spread(cells):
+    """Neither a latent, which is a point, nor rates, which a Gaussian has not: 0 does not mean that it is sure."""
+    source = open_data(cells)
+    model = build("ae", source.schema, n_latent=3)
+    fit(model, source, SHORT, progress=False)
+    assert (impute(model, cells, ImputeOptions(n_draws=3)).layers["imputed_sd"] == 0).all()
+
+
 def test_a_store_on_disk_holds_what_memory_holds(model, cells, tmp_path):
     for number, settings in enumerate(({"n_draws": 3}, {"threshold": 0.3}, {"fill": "draw"})):
         path, options = tmp_path / f"{number}.zarr", ImputeOptions(**settings)

@@ -93,7 +93,8 @@ class Draws(ABC):
     def draw(self, minibatch: Minibatch, generator: Generator) -> Float[Tensor, "n_obs n_vars"]:
         """One draw of what could be expected of a second measurement, from what is held possible after the first.
 
-        The mean of many draws is what `Imputes.impute` gives; their spread is that of an expectation, not of counts.
+        The mean of many draws is what `Imputes.impute` gives; their spread is that of an expectation, not of counts. A
+        model with neither latents nor rates that vary gives the expectation itself.
         """
 
     @abstractmethod

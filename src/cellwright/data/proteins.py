@@ -3,10 +3,10 @@
     antibody name -without clone, upper case-> gene symbol, by its own name or by the nomenclature of CD molecules
     RNA cells, a file of proteins -cells by name, genes by name-> values (n_obs, n_proteins), pairs of protein and gene
 
-Symbols are HUGO's; a target of several genes (CD3, HLA-DR, CD8) has the one that is measured best. A prefix of a
+Symbols are HUGO's; a target of several genes has one of them (CD3: CD3E, HLA-DR: HLA-DRA, CD8: CD8A). A prefix of a
 reference genome (`hg19_`, `GRCh38_`, `mm10___`) is no part of a gene's name.
 
-References: [Engel15] the CD nomenclature.
+References: [Engel15] the CD nomenclature; [Stoeckius17] centred log ratios of antibody counts.
 """
 
 import re
@@ -154,7 +154,10 @@ def _links(path: Path) -> dict[str, str]:
 
 
 def _comparable(values: np.ndarray) -> np.ndarray:
-    if (values < 0).any() or (values != np.floor(values)).any():
+    """Centred log ratios of counts, over what was measured of each cell; NaN where nothing was."""
+    there = ~np.isnan(values)
+    if (values[there] < 0).any() or (values[there] != np.floor(values[there])).any():
         return values
     logs = np.log1p(values)
-    return logs - logs.mean(axis=1, keepdims=True)
+    total, n = np.nansum(logs, axis=1, keepdims=True), there.sum(axis=1, keepdims=True)
+    return logs - total / np.maximum(n, 1)

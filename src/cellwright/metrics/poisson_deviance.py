@@ -15,7 +15,9 @@ from scipy.special import xlogy
 from cellwright.metrics.hidden import hidden_pair
 from cellwright.metrics.metric import Metric, within_labels
 
-SMALLEST = 1e-3 / 9  # expected hidden counts; a thousandth of a molecule where nine tenths were seen
+# expected hidden counts. Where a tenth is hidden, that is a thousandth of a molecule of the nine tenths that were seen;
+# where another share is, it is another part of a molecule there, and the same here, where costs are counted.
+SMALLEST = 1e-3 / 9
 
 
 def poisson_deviance(x_hidden: np.ndarray, x_expected: np.ndarray) -> float:

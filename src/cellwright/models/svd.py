@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
 from cellwright.core.abilities import Imputes
@@ -28,7 +28,7 @@ from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.data.source import Source, in_order
-from cellwright.errors import DataError
+from cellwright.errors import DataError, OptionError
 from cellwright.models.model import Model
 from cellwright.models.parts.gene_share import GeneShare
 from cellwright.models.parts.moments import BLOCK_ROWS
@@ -54,6 +54,15 @@ class SVDOptions(Options):
     )
     zeros: Literal["fill", "preserve"] = Field("fill", description="fill every zero, or keep what is below the error")
 
+    @model_validator(mode="after")
+    def _nothing_is_mixed_into_zeros(self) -> "SVDOptions":
+        if self.zeros == "preserve" and self.mean_share is not None:
+            raise OptionError(
+                f"mean_share of SVDOptions must be None with zeros='preserve', into which no mean is mixed; it is "
+                f"{self.mean_share:g}. Leave it out, or choose zeros='fill'."
+            )
+        return self
+
 
 class SVD(Model, Imputes):
     """Gives back of a cell what the leading singular vectors of all cells say."""
@@ -69,7 +78,7 @@ class SVD(Model, Imputes):
         self.options: SVDOptions = options
         self.genes = GeneShare(schema)
         self.mean_share: Tensor
-        self.register_buffer("mean_share", torch.tensor(options.mean_share or 0.0))
+        self.register_buffer("mean_share", torch.tensor(0.0))
         self.vectors = FromData({"right": torch.zeros(schema.n_vars, 0)})
         # y of rank k above the threshold becomes factor * y + offset; only where zeros are preserved
         self.register_buffer("threshold", torch.zeros(schema.n_vars))

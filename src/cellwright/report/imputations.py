@@ -8,14 +8,13 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from cellwright.metrics import false_correlation, false_markers
+from cellwright.metrics.harm import FLOOR, LIMITS
 from cellwright.report.contents import entry_title
 from cellwright.report.text import counted, listed, number, short
 
 TEXT = [
     "model", "setting", "best_baseline", "is_baseline", "means_are_harmless", "draws_are_harmless", "is_recommended",
 ]  # fmt: skip
-LIMITS = {"false_correlation": false_correlation.HARMLESS, "false_markers": false_markers.HARMLESS}
 HARM = {
     "false_correlation": (
         f"correlations between permuted genes (limit: the mean rises by {LIMITS['false_correlation']:.2f})"
@@ -27,7 +26,6 @@ HARM = {
 NUMBERS = [
     "n_seeds", "deviance", "difference", "ci_low", "ci_high", *HARM, *(f"{name}_drawn" for name in HARM),
 ]  # fmt: skip
-FLOOR = "as_measured"
 Row: TypeAlias = dict[Any, Any]
 
 

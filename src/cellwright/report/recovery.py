@@ -5,6 +5,7 @@ Contents -> standing (models, least deviance of hidden molecules first), recomme
 
 import pandas as pd
 
+from cellwright.metrics.harm import FLOOR
 from cellwright.report.contents import Contents, StoredRun, entry_title
 from cellwright.report.imputations import NUMBERS, TEXT
 from cellwright.report.standing import DECISIVE, Column, Entry, Standing, best_first, standings
@@ -12,7 +13,6 @@ from cellwright.report.standing import DECISIVE, Column, Entry, Standing, best_f
 STUDY = "recover"  # its table in study.toml
 DEVIANCE = Column("impute", DECISIVE, "lower")
 PROTEIN = Column("impute", "protein_spearman", "higher")
-FLOOR = "as_measured"  # imputes nothing
 _FLAGS = ("True", "False")
 
 

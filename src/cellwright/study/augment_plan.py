@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from cellwright.core.options import Options
 from cellwright.data.balance import Balance, Over, Smote
-from cellwright.errors import AbilityError, OptionError
+from cellwright.errors import AbilityError
 from cellwright.models import MODELS, Entry
 from cellwright.study.arm import Arm
 from cellwright.study.folder import refuse_repeated
@@ -126,6 +126,4 @@ def _arms(texts: tuple[str, ...], ability: str, role: str) -> list[Arm]:
             raise AbilityError(
                 f"{role} of AugmentOptions must have the ability {ability!r}; {arm.model} lacks it. {able} can."
             )
-    if not arms and role == "classifiers":
-        raise OptionError("classifiers of AugmentOptions must name one model or more; none is named.")
     return arms

@@ -11,17 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from cellwright.metrics import false_correlation, false_markers
+from cellwright.metrics.harm import FLOOR, LIMITS
 from cellwright.study.statistics import interval
 
 DEVIANCE = "poisson_deviance"
-# a rise of |correlation| in permuted genes, a share of the genes between halves of one label: more is harm
-HARM = {"false_correlation": false_correlation.HARMLESS, "false_markers": false_markers.HARMLESS}
 DRAWN = "_drawn"  # of the same scores of draws
-FLOOR = "as_measured"  # fills nothing in, and therefore does no harm
 COLUMNS = [
     "model", "setting", "is_baseline", "n_seeds", "deviance", "best_baseline", "difference", "ci_low", "ci_high",
-    *HARM, *(f"{name}{DRAWN}" for name in HARM), "means_are_harmless", "draws_are_harmless", "is_recommended",
+    *LIMITS, *(f"{name}{DRAWN}" for name in LIMITS), "means_are_harmless", "draws_are_harmless", "is_recommended",
 ]  # fmt: skip
 Key = tuple[str, str]  # model, setting
 Values = dict[str, dict[Key, pd.Series]]  # by metric: of each model the value of every seed
@@ -51,7 +48,7 @@ def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
     order = sorted(values[DEVIANCE], key=place)
     best = next((key for key in order if is_baseline[key]), None)
     table = pd.DataFrame([_row(values, key, best) | {"is_baseline": is_baseline[key]} for key in order])
-    was_asked = any(name in values for name in HARM)
+    was_asked = any(name in values for name in LIMITS)
     harmless = (table["means_are_harmless"] | table["draws_are_harmless"]) if was_asked else True
     able = harmless & (table["model"] != FLOOR)
     table["is_recommended"] = table.index == (able.idxmax() if able.any() else -1)
@@ -68,11 +65,11 @@ def _row(values: Values, key: Key, best: Key | None) -> dict[str, Any]:
     row: dict[str, Any] = {"model": key[0], "setting": key[1], "n_seeds": len(deviance)}
     row |= {"deviance": float(deviance.mean()), "best_baseline": "" if best is None else " ".join(filter(None, best))}
     row |= _difference(values[DEVIANCE], key, best)
-    of_means, of_draws = ({n: _mean(values, key, f"{n}{end}") for n in HARM} for end in ("", DRAWN))
-    asked = [name for name in HARM if name in values]
+    of_means, of_draws = ({n: _mean(values, key, f"{n}{end}") for n in LIMITS} for end in ("", DRAWN))
+    asked = [name for name in LIMITS if name in values]
     row |= of_means | {f"{name}{DRAWN}": value for name, value in of_draws.items()}
-    row["means_are_harmless"] = bool(asked) and all(of_means[name] <= HARM[name] for name in asked)
-    row["draws_are_harmless"] = bool(asked) and all(of_draws[name] <= HARM[name] for name in asked)
+    row["means_are_harmless"] = bool(asked) and all(of_means[name] <= LIMITS[name] for name in asked)
+    row["draws_are_harmless"] = bool(asked) and all(of_draws[name] <= LIMITS[name] for name in asked)
     return row
 
 

@@ -53,15 +53,19 @@ def recover(
     protein and gene. `preprocessing` chooses features from what the exams of molecules, entries and halves leave to
     see; it removes no cell, permuted genes are those with most molecules, and proteins are asked of all features.
 
+    Of `fit_options` three are not read: `validation` is that of `options`, `seed` that of the run, and nothing is
+    balanced, for no model is told labels (see `without_labels`).
+
     Values are dense in memory: some times n_obs x n_vars x 8 bytes in each of `options.workers` processes.
 
     Raises what concerns all runs alike (data, keys, proteins, a model that does not impute) before anything is written;
     what concerns one model is a row with the status `failed` and the reason.
     """
     arms = arms_of(options)
+    fit_options = fit_options.model_copy(update={"validation": options.validation, "balance": FitOptions().balance})
     study = RecoverStudy(
-        Path(out), name or data_name(data), data, keys, preprocessing, options,
-        fit_options.model_copy(update={"validation": options.validation}), tuple(arms), (proteins, links), command,
+        Path(out), name or data_name(data), data, keys, preprocessing, options, fit_options, tuple(arms),
+        (proteins, links), command,
     )  # fmt: skip
     cells = opened(study)
     plan = {"recover": options, "open": keys, "fit": study.fit_options, "preprocess": preprocessing}

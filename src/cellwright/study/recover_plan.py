@@ -25,7 +25,9 @@ class RecoverOptions(Options):
     )
     seeds: int = Field(3, ge=1, description="runs per model; each hides other molecules and starts from other weights")
     exams: tuple[str, ...] = Field(
-        tuple(EXAMS), description=f"what is asked: {', '.join(EXAMS)}; protein only where there are proteins"
+        tuple(EXAMS),
+        description="; ".join(f"{name}: {exam.summary}" for name, exam in EXAMS.items())
+        + " (only where proteins are given)",
     )
     hidden: float = Field(0.1, gt=0, lt=1, description="share of the molecules, or of the entries, that is hidden")
     validation: float = Field(0.1, ge=0, lt=1, description="share of the cells for early stopping; imputed like all")

@@ -2,13 +2,14 @@
 
     OpenedCells, arm, seed -each exam-> a new model is fitted -> expectations, draws -> scores.csv, tables, cells.h5ad
 
-Every exam makes cells of its own, of which the model sees nothing else: what is hidden reaches neither training, nor
-the choice of genes, nor that of settings. A run is the fit of the first exam; the fits of the others are not kept.
+Every exam makes cells of its own, of which the model sees nothing else, and no labels: what is hidden reaches neither
+training, nor the choice of genes, nor that of settings. A run is the fit of the first exam; the fits of the others are
+not kept.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -148,10 +149,11 @@ class _Fitting:
         """What an exam gets to ask."""
 
         def impute(source: StoredSource) -> _Imputed:
-            model = self._fitted(source, is_run=exam == KEPT)
+            cells = without_labels(source)
+            model = self._fitted(cells, is_run=exam == KEPT)
             if exam == KEPT:
-                self._kept = model, source
-            return _Imputed(model, source, self.seed)
+                self._kept = model, cells
+            return _Imputed(model, cells, self.seed)
 
         return impute
 
@@ -177,6 +179,19 @@ class _Fitting:
             progress=False,
         )
         return model
+
+
+def without_labels(source: StoredSource) -> StoredSource:
+    """The same cells, of which no model is told label or condition; these stay in `annotation.obs`.
+
+    Labels are mostly clusters of the whole counts, and would tell of the molecules that are hidden.
+    """
+    unknown = np.full(source.n_obs, -1, dtype=np.int64)
+    return replace(
+        source,
+        schema=source.schema.model_copy(update={"label": None, "condition": None, "control": None}),
+        annotation=replace(source.annotation, label=unknown, condition=unknown),
+    )
 
 
 def _split(model: Model, source: StoredSource, options: FitOptions) -> Split:

@@ -56,7 +56,8 @@ class ImputeOptions(Options):
         0,
         ge=0,
         description="draws of what could be expected, whose standard deviation is a second layer; 0: no layer, else 2 "
-        "or more",
+        "or more. It tells of what varies in the model: of ae and dae with a gaussian or poisson likelihood nothing "
+        "does, and it is 0",
     )
 
     @field_validator("n_draws")
@@ -93,7 +94,8 @@ def impute(
     - `X`: the measured values, as they are;
     - `layers[key_added]` (n_obs, n_vars) float32: what is expected of a second measurement of the cell, on
       `options.scale`; dense, or CSR with a threshold;
-    - `layers[f"{key_added}_sd"]`, with `options.n_draws`: the standard deviation of what could be expected.
+    - `layers[f"{key_added}_sd"]`, with `options.n_draws`: the standard deviation of what could be expected, over what
+      varies in the model: 0, and not sure for that, where neither latent nor rates do (`ae` with a Gaussian).
 
     `uns["cellwright"]` says what made it, `uns[key_added]` options and seed. The same seed gives the same values.
 

@@ -69,7 +69,12 @@ def test_theta_is_the_one_of_greatest_likelihood_by_scipy(source, rng):
     np.testing.assert_allclose(learnt(decoder, source, rng), best, atol=0.05)
 
 
-def test_a_variance_is_the_mean_squared_residual(source, rng):
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_variance_is_the_mean_squared_residual(source, rng, centred):
+    """Of values around zero, too, whose sum is no number of molecules."""
+    if centred:
+        spread = np.array([0.3, 0.5, 1, 2, 4, 6])
+        source = open_data(AnnData((rng.normal(size=(N, N_VARS)) * spread).astype(np.float32)))
     decoder = decoder_of(source, Gaussian(variance="feature"))
     x, mean = means(decoder, source)
     best = np.log(((x - mean) ** 2).mean(axis=0))

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellwright.data.source import Source, in_order
+from cellwright.models.parts.gene_share import share_of
 from cellwright.models.parts.kinds import kind_of, n_kinds
 from cellwright.models.parts.moments import BLOCK_ROWS
 
@@ -40,5 +41,4 @@ def count_moments(source: Source, rows: np.ndarray) -> tuple[Float[Tensor, " n_v
     own = (excess / squares.clamp(min=1e-9)).clamp(0, BOUNDS[1])
     weight = squares / (squares + MOLECULES)
     inverse_theta = (weight * own + (1 - weight) * USUAL).clamp(*BOUNDS)
-    pooled = (total.sum(dim=0) + 0.5) / library.sum().clamp(min=1)
-    return (pooled / pooled.sum()).float(), 1 / inverse_theta
+    return share_of(total.sum(dim=0)), 1 / inverse_theta

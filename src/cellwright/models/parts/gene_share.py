@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellwright.core.schema import Schema
-from cellwright.data.source import Source
-from cellwright.models.parts.count_moments import count_moments
+from cellwright.data.source import Source, in_order
+from cellwright.models.parts.moments import BLOCK_ROWS
 
 
 class GeneShare(nn.Module):
@@ -24,7 +24,10 @@ class GeneShare(nn.Module):
 
     def learn(self, source: Source, rows: np.ndarray) -> None:
         """From the molecules of `rows`, and half a molecule more of each: what was never seen is not impossible."""
-        self.share.copy_(count_moments(source, rows)[0])
+        molecules = torch.zeros(len(self.share), dtype=torch.float64)
+        for minibatch in in_order(source, rows, BLOCK_ROWS):
+            molecules += torch.from_numpy(np.asarray(minibatch.x.csr().sum(axis=0, dtype=np.float64)).ravel())
+        self.share.copy_(share_of(molecules))
 
     def mixed_into(self, means: Float[Tensor, "n_obs n_vars"], weight: float) -> Float[Tensor, "n_obs n_vars"]:
         """Shares in the place of means, of which `weight` is replaced by the share of each feature among all cells.
@@ -35,3 +38,8 @@ class GeneShare(nn.Module):
         total = means.sum(dim=1, keepdim=True)
         weights = torch.where(total > 0, weight, 1.0)
         return (1 - weights) * means / total.clamp(min=1e-12) + weights * self.share
+
+
+def share_of(molecules: Float[Tensor, " n_vars"]) -> Float[Tensor, " n_vars"]:
+    """The share of each feature in so many molecules, and half a molecule more of each."""
+    return ((molecules + 0.5) / (molecules + 0.5).sum()).float()

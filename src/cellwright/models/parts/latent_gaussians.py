@@ -9,8 +9,9 @@ there were n_latent cells more, which have it:
 
     covariance = (sum (mean_i - mean)(mean_i - mean)^T + sum variance_i + n_latent W) / (n - 1 + n_latent)
 
-A kind of a single cell thus has W around it. Cells of an unknown label or condition are drawn from the Gaussian of all
-whatever theirs is; without labels at all that is one Gaussian, which knows nothing of clusters.
+A kind of a single cell thus has W around it. Where a label is unknown, cells are drawn from the Gaussian of all labels
+under their condition; where a condition is, from that of their label under all; where both are, from that of all cells.
+Without labels and conditions it is one Gaussian, which knows nothing of clusters.
 
 References: [Friedman89] for a covariance drawn towards the pooled one; [Tomczak18] for the aggregate posterior as what
 to draw from instead of N(0, I).

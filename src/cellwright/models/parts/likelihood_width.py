@@ -53,6 +53,8 @@ def fit_width(decoder: FeatureDecoder, latents: Iterable[tuple[Tensor, Minibatch
     with frozen(decoder):
         cells = [(decoder(latent, minibatch), minibatch) for latent, minibatch in latents]
     climb(widths, lambda: _slopes(decoder, widths, cells), N_STEPS)
+    if decoder.over_transformed:
+        return  # a variance needs no molecules
     for width in widths:
         settle(width, [minibatch.x for _, minibatch in cells])
 

@@ -3,8 +3,9 @@
     training cells -learn-> principal components, counts (n_references, n_vars), sparse
     cell -components-> nearest references (n_obs, n_neighbors) -weights-> weighted sums of their counts (n_obs, n_vars)
 
-A cell is not its own neighbour: a reference at distance zero is left out, for a training cell as for any other. So what
-its neighbours say of a cell has not seen the cell's own noise.
+A cell is not its own neighbour: a reference at distance zero is left out, for a training cell as for any other. So a
+cell's own counts are no part of what its neighbours say of it. Which these are its own noise has had a part in, though:
+they are those that its counts resemble.
 """
 
 import numpy as np

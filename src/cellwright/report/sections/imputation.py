@@ -7,11 +7,12 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
+from cellwright.metrics.harm import FLOOR, LIMITS
 from cellwright.report.contents import Contents
 from cellwright.report.findings import signed
-from cellwright.report.imputations import HARM, LIMITS, is_true, sentences, title_of
+from cellwright.report.imputations import HARM, is_true, sentences, title_of
 from cellwright.report.names import Name, name_of, names_of, shared_by_settings
-from cellwright.report.recovery import DEVIANCE, FLOOR, PROTEIN, recommendation_of, standing_of
+from cellwright.report.recovery import DEVIANCE, PROTEIN, recommendation_of, standing_of
 from cellwright.report.score_table import Heading, Strip, between_ends, row
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import Column, Entry, Standing

@@ -7,9 +7,10 @@ list of models; the means over seeds in a sentence
 import numpy as np
 import pandas as pd
 
+from cellwright.metrics.harm import FLOOR
 from cellwright.report.contents import Contents, StoredRun
 from cellwright.report.names import Name, name_of, names_of
-from cellwright.report.recovery import FLOOR, PROTEIN, shown_runs, standing_of
+from cellwright.report.recovery import PROTEIN, shown_runs, standing_of
 from cellwright.report.score_table import spread
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import Standing

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cellwright.metrics.harm import FLOOR
 from cellwright.report.contents import Contents
 from cellwright.report.names import Name, name_of, names_of
-from cellwright.report.recovery import DEVIANCE, FLOOR, best_baseline, by_type, standing_of
+from cellwright.report.recovery import DEVIANCE, best_baseline, by_type, standing_of
 from cellwright.report.section import Context, Section
 from cellwright.report.standing import Column, Standing
 from cellwright.report.text import counted, in_figure, natural, number, short
