@@ -16,6 +16,7 @@ BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folde
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 AUGMENT = runpy.run_path(str(Path(__file__).parents[1] / "report" / "augment_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
+TRANSLATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "translation_rows.py"))
 FOLDER = Path(sections.__file__).parent
 
 
@@ -41,9 +42,16 @@ def recovery(tmp_path_factory):
     return RECOVERY["write_recovery"](tmp_path_factory.mktemp("sections") / "recovery")
 
 
+@pytest.fixture(scope="module")
+def translation(tmp_path_factory):
+    return TRANSLATION["with_translations"](BUILDER["write_study"](tmp_path_factory.mktemp("sections") / "translation"))
+
+
 @pytest.fixture
-def study(name, comparison, responses, augmentation, recovery):
+def study(name, comparison, responses, augmentation, recovery, translation):
     """The kind of study that the section is for."""
+    if name == "translation":
+        return translation
     if name.startswith("augment"):
         return augmentation
     if name.startswith("imput"):

@@ -22,6 +22,7 @@ from cellwright.report.sections import (
     response_genes,
     response_targets,
     response_types,
+    translation,
 )
 
 SECTIONS: dict[str, Section] = {
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Section] = {
     "augment_types": augment_types.SECTION,
     "leaderboard": leaderboard.SECTION,
     "latent": latent.SECTION,
+    "translation": translation.SECTION,
     "per_type": per_type.SECTION,
     "markers": markers.SECTION,
     "composition": composition.SECTION,
