@@ -82,6 +82,7 @@ OTHER_VALUES = {
     "n_noise": 3,
     "n_sampled": 1,
     "n_steps": 4,
+    "n_times": 1,
     "normalisation": "layer",
     "own_weight": 2.5,
     "output": "values",

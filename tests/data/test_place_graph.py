@@ -42,8 +42,7 @@ def test_radius_equals_a_threshold_of_all_distances(places):
     np.testing.assert_array_equal(graph.toarray() > 0, expected)
 
 
-def test_delaunay_links_two_places_if_some_circle_through_both_is_empty(places):
-    """On a grid with one row shifted by hand the triangles are known: a unit square with its centre."""
+def test_delaunay_of_a_square_with_its_centre():
     square = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1], [0.5, 0.5]])
     graph = place_graph(square, one_section(square), DELAUNAY)
     assert neighbours(graph, 4) == {0, 1, 2, 3}

@@ -29,6 +29,7 @@ from cellwright.models.parts.linear_shift import LinearShift
 from cellwright.models.parts.mean_shift import CommonShift, RawShift, SimilarShift
 from cellwright.models.pca import PCA, PCAOptions
 from cellwright.models.pca_shift import PCAShift, PCAShiftOptions
+from cellwright.models.pca_smoothed import PCASmoothed, PCASmoothedOptions
 from cellwright.models.real_cells import RealCells, RealCellsOptions
 from cellwright.models.response_vae import ResponseVAE, ResponseVAEOptions
 from cellwright.models.rnn import (
@@ -76,6 +77,11 @@ MODELS: dict[str, Entry] = {
     "pca": Entry(PCA, PCAOptions, "principal components of scaled log-normalised values; a baseline"),
     "pca_unscaled": Entry(
         PCA, PCAOptions, "principal components of log-normalised values as they are; a baseline", {"scale": False}
+    ),
+    "pca_smoothed": Entry(
+        PCASmoothed,
+        PCASmoothedOptions,
+        "principal components of values averaged over the cells beside a cell; a baseline",
     ),
     "logistic": Entry(LogisticRegression, LogisticOptions, "logistic regression on principal components; a baseline"),
     "logistic_balanced": Entry(

@@ -106,8 +106,15 @@ class PCA(Model, Encodes, Decodes):
                 f"PCA with {self.n_latent} components must have more training cells than that; it has "
                 f"{len(rows)}. Use a smaller n_latent."
             )
+        variance = self.learn_scale(source, rows)
+        explained, components = self._leading(_Blocks(source, rows, self.components.device), rng)
+        self.components.copy_(components)
+        left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.n_latent)
+        self.residual_variance.fill_(max(left, 1e-12))
+
+    def learn_scale(self, source: Source, rows: np.ndarray) -> Float[Tensor, " n_vars"]:
+        """Centre and spread of every feature; the variance of the standardised values, (n_vars,)."""
         device = self.components.device
-        blocks = _Blocks(source, rows, device)
         mean, variance = moments(source, rows, lambda m: transforms.apply(self.options.transform, m.x).dense(), device)
         self.centre.copy_(mean)
         self.spread.fill_(1)
@@ -117,13 +124,10 @@ class PCA(Model, Encodes, Decodes):
         self.offset.zero_()  # of an earlier fit
         mean, variance = moments(source, rows, self.standardised, device)
         self.offset.copy_(mean)
-        explained, components = self._leading(blocks, rng)
-        self.components.copy_(components)
-        left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.n_latent)
-        self.residual_variance.fill_(max(left, 1e-12))
+        return variance
 
     def _leading(self, blocks: "_Blocks", rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The largest eigenvalues of the covariance and their eigenvectors, whose largest loading is made positive."""
+        """The largest eigenvalues of the covariance and their eigenvectors."""
         n_vars, k = self.schema.n_vars, self.n_latent
         basis = torch.eye(n_vars)
         if n_vars > EXACT_N_VARS:
@@ -132,9 +136,13 @@ class PCA(Model, Encodes, Decodes):
                 basis = torch.linalg.qr(blocks.covariance_times(self.standardised, basis)).Q
         small = (basis.T @ blocks.covariance_times(self.standardised, basis)).double()
         values, vectors = torch.linalg.eigh(small)
-        components = basis @ vectors.flip(1)[:, :k].float()
-        largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
-        return values.flip(0)[:k], components * torch.where(largest < 0, -1.0, 1.0)
+        return values.flip(0)[:k], signed(basis @ vectors.flip(1)[:, :k].float())
+
+
+def signed(components: Float[Tensor, "n_vars n_latent"]) -> Float[Tensor, "n_vars n_latent"]:
+    """The components, the largest loading of each made positive: their sign is nothing that data say."""
+    largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
+    return components * torch.where(largest < 0, -1.0, 1.0)
 
 
 class _Blocks:
