@@ -14,13 +14,13 @@ from cellwright.errors import DataError, MissingKey, UnsuitableValues
 EXACT_UP_TO = 50_000
 
 
-def representation(adata: ad.AnnData, use_rep: str) -> np.ndarray:
+def representation(adata: ad.AnnData, use_rep: str, *, role: str = "use_rep") -> np.ndarray:
     """`adata.obsm[use_rep]` as a dense `(n_obs, n_latent)`.
 
     Raises `MissingKey` if it is not there and `UnsuitableValues` if it is not finite.
     """
     if use_rep not in adata.obsm:
-        raise MissingKey.of("obsm", use_rep, "use_rep", adata.obsm.keys())
+        raise MissingKey.of("obsm", use_rep, role, adata.obsm.keys())
     values = adata.obsm[use_rep]
     latent = values.toarray() if sparse.issparse(values) else np.asarray(values)
     if not np.isfinite(latent).all():
