@@ -224,9 +224,10 @@ class NeighbourEncoder(Encoder):
     def _beside(self, cells: Placed) -> Tensor:
         """Positions of the nearest references of the same section."""
         kept = self._placed
+        index, distance = beside(cells, kept, self.options.n_neighbors)
         if self.n_references:
-            refuse_strangers(cells, kept, self.spacing, self.schema)
-        return beside(cells, kept, self.options.n_neighbors)[0]
+            refuse_strangers(cells, kept, distance, self.spacing, self.schema)
+        return index
 
     @property
     def _placed(self) -> Placed:

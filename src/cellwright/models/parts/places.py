@@ -64,9 +64,14 @@ def spacing_of(references: Placed, n_batch: int) -> Float[Tensor, " n_batch"]:
     return spacing
 
 
-def refuse_strangers(cells: Placed, references: Placed, spacing: Float[Tensor, " n_batch"], schema: Schema) -> None:
+def refuse_strangers(
+    cells: Placed,
+    references: Placed,
+    distance: Float[Tensor, "n_obs n_neighbors"],
+    spacing: Float[Tensor, " n_batch"],
+    schema: Schema,
+) -> None:
     """Raise `DataError` for cells of a section without references, and for cells far from the references of theirs."""
-    _, distance = beside(cells, references, 1)
     for section in cells.section.unique().tolist():
         here = cells.section == section
         name = "their section" if schema.batch is None else f"{schema.batch.key} {schema.batch.values[section]!r}"
