@@ -17,12 +17,14 @@ from cellwright.models.gene_mean import GeneMean, GeneMeanOptions
 from cellwright.models.gene_shift import GeneShift, GeneShiftOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
 from cellwright.models.gp_response import GPResponse, GPResponseOptions
+from cellwright.models.harmony import Harmony, HarmonyOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
 from cellwright.models.knn_gamma import KNNGamma, KNNGammaOptions
 from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
+from cellwright.models.mmd_vae import MMDVAE, MMDVAEOptions
 from cellwright.models.model import Model
 from cellwright.models.no_change import NoChange, NoChangeOptions
 from cellwright.models.parts.linear_shift import LinearShift
@@ -76,6 +78,9 @@ MODELS: dict[str, Entry] = {
     "pca": Entry(PCA, PCAOptions, "principal components of scaled log-normalised values; a baseline"),
     "pca_unscaled": Entry(
         PCA, PCAOptions, "principal components of log-normalised values as they are; a baseline", {"scale": False}
+    ),
+    "harmony": Entry(
+        Harmony, HarmonyOptions, "principal components with the batches brought together in clusters; a baseline"
     ),
     "logistic": Entry(LogisticRegression, LogisticOptions, "logistic regression on principal components; a baseline"),
     "logistic_balanced": Entry(
@@ -141,6 +146,9 @@ MODELS: dict[str, Entry] = {
     ),
     "vae": Entry(
         VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder; generates"
+    ),
+    "mmd_vae": Entry(
+        MMDVAE, MMDVAEOptions, "VAE with a penalty on how far the batches lie apart in its latent, by a kernel"
     ),
     "scgen": Entry(ScGen, ScGenOptions, "predicts responses to a treatment by a shift in the latent of a VAE"),
     "response_vae": Entry(
