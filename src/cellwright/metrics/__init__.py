@@ -15,7 +15,10 @@ from cellwright.metrics.entry_pearson_gene import ENTRY_PEARSON_GENE
 from cellwright.metrics.entry_rmse import ENTRY_RMSE
 from cellwright.metrics.false_correlation import FALSE_CORRELATION
 from cellwright.metrics.false_markers import FALSE_MARKERS
+from cellwright.metrics.foscttm import FOSCTTM
 from cellwright.metrics.label_f1 import LABEL_F1
+from cellwright.metrics.label_transfer import TRANSFER_ACCURACY, TRANSFER_F1
+from cellwright.metrics.lisi import CLISI, ILISI
 from cellwright.metrics.log_mse import LOG_MSE
 from cellwright.metrics.macro_f1 import MACRO_F1
 from cellwright.metrics.macro_precision import MACRO_PRECISION
@@ -34,6 +37,7 @@ from cellwright.metrics.protein_spearman import PROTEIN_SPEARMAN
 from cellwright.metrics.r2 import R2
 from cellwright.metrics.rmse import RMSE
 from cellwright.metrics.silhouette import SILHOUETTE_CLUSTER, SILHOUETTE_LABEL
+from cellwright.metrics.spatial_coherence import SPATIAL_COHERENCE
 from cellwright.metrics.variance_error import VARIANCE_ERROR
 from cellwright.metrics.zeros_kept import ZEROS_KEPT
 
@@ -74,6 +78,12 @@ METRICS: dict[str, Metric] = {
     "zeros_kept": ZEROS_KEPT,
     "false_correlation": FALSE_CORRELATION,
     "false_markers": FALSE_MARKERS,
+    "ilisi": ILISI,
+    "clisi": CLISI,
+    "foscttm": FOSCTTM,
+    "transfer_accuracy": TRANSFER_ACCURACY,
+    "transfer_f1": TRANSFER_F1,
+    "spatial_coherence": SPATIAL_COHERENCE,
 }
 
 __all__ = ["METRICS", "Metric"]
