@@ -79,6 +79,12 @@ MODELS: dict[str, Entry] = {
     "pca_unscaled": Entry(
         PCA, PCAOptions, "principal components of log-normalised values as they are; a baseline", {"scale": False}
     ),
+    "pca_centred": Entry(
+        PCA,
+        PCAOptions,
+        "the same, with the mean of each batch taken off: a baseline of batch removal",
+        {"centre": "batch"},
+    ),
     "harmony": Entry(
         Harmony, HarmonyOptions, "principal components with the batches brought together in clusters; a baseline"
     ),

@@ -14,7 +14,6 @@ References: [Louizos16] the variational fair autoencoder; [Gretton12] MMD; [Lope
 
 import numpy as np
 import torch
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor

@@ -12,6 +12,8 @@ from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
 # the abilities that a comparison scores; see `evaluate`
 SCORED = frozenset({"encodes", "classifies", "generates"})
+# baselines that take the batch off: competitors only where that is what is asked for
+OF_BATCHES = frozenset({"pca_centred", "harmony"})
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,26 @@ class Arm:
         return self.entry.options(**self.changes)
 
 
-def with_baselines(arms: list[Arm], *, real_valued: bool = False, abilities: Collection[str] = SCORED) -> list[Arm]:
+def with_baselines(
+    arms: list[Arm],
+    *,
+    real_valued: bool = False,
+    abilities: Collection[str] = SCORED,
+    without: Collection[str] = OF_BATCHES,
+) -> list[Arm]:
     """The arms, preceded by the baselines that are not among them: no model stands alone.
 
     A baseline is added where it can do what one of the arms is scored by, one of `abilities`: encoders meet PCA,
     classifiers a logistic regression. With `pca:scale=false` among them it is scaled PCA that is missing, so an arm
-    counts as what its options make it. For `real_valued` data (negative values, or gaps) they are told to take no
-    logarithms, and those that decode to give what is decoded: the other way zero is the least value.
+    counts as what its options make it. Nobody is met by those in `without`. For `real_valued` data (negative values, or
+    gaps) they are told to take no logarithms, and those that decode to give what is decoded: the other way zero is the
+    least value.
     """
     there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
     scored = {ability for arm in arms for ability in arm.entry.abilities} & {*abilities}
     baselines = [name for name, entry in MODELS.items() if entry.model.is_baseline and scored & {*entry.abilities}]
-    return [_baseline(name, real_valued=real_valued) for name in baselines if name not in there] + arms
+    missing = [name for name in baselines if name not in there and name not in without]
+    return [_baseline(name, real_valued=real_valued) for name in missing] + arms
 
 
 def _baseline(name: str, *, real_valued: bool) -> Arm:

@@ -9,7 +9,8 @@ batch are there against what is expected: with y_k the centroids and x_i where t
     R(i, k) ~ exp(-2 (1 - y_k . x_i / |x_i|) / sigma) ((E_kb + 1) / (O_kb + 1))^theta
 
 O_kb are the cells of batch b in cluster k, E_kb those that its share of all cells would give. Then in each cluster a
-ridge regression of the first points on the batch, whose coefficients w_kb are taken off: x_i = z_i - sum_k R(i, k) w_kb.
+ridge regression of the first points on the batch, whose coefficients w_kb are taken off:
+x_i = z_i - sum_k R(i, k) w_kb.
 
 Centroids, factors and coefficients are kept, so that a cell that was not there goes the same way, alone, and a cell
 that was there is where it was put. [Kang21] assigns new cells to the last round's clusters by where they start. A cell
