@@ -42,6 +42,7 @@ from cellwright.models.rnn import (
     SequenceForecasterOptions,
 )
 from cellwright.models.scgen import ScGen, ScGenOptions
+from cellwright.models.semi_vae import SemiVAE, SemiVAEOptions
 from cellwright.models.svd import SVD, SVDOptions
 from cellwright.models.transformer import (
     Transformer,
@@ -155,6 +156,9 @@ MODELS: dict[str, Entry] = {
     ),
     "mmd_vae": Entry(
         MMDVAE, MMDVAEOptions, "VAE with a penalty on how far the batches lie apart in its latent, by a kernel"
+    ),
+    "semi_vae": Entry(
+        SemiVAE, SemiVAEOptions, "semi-supervised VAE: labels, where known, have a place each in the latent; classifies"
     ),
     "scgen": Entry(ScGen, ScGenOptions, "predicts responses to a treatment by a shift in the latent of a VAE"),
     "response_vae": Entry(
