@@ -92,6 +92,8 @@ _WHERE = {
     "perturb_study": "study.perturb",
     "RecoverOptions": "study.recover_plan",
     "recover": "study.recover",
+    "IntegrateOptions": "study.integrate",
+    "integrate": "study.integrate",
     "report": "report.page",
     # errors
     "AbilityError": "errors",

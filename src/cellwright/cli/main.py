@@ -26,6 +26,7 @@ VERBS = {
     "fit": "train one model; every model has its own options",
     "reduce": "place new cells in the latent space of a saved run",
     "classify": "say which label new cells have, with a saved run",
+    "integrate": "which model takes the batches off and leaves the cell types",
     "impute": "fill in what the measurement missed, as a new layer",
     "recover": "which imputation gives hidden molecules back, and what harm it does",
     "perturb": "predict how cell types respond to a treatment that they did not have",

@@ -4,11 +4,15 @@ latent (n_obs, n_latent) -> a search outside of this room -> indices, distances 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cellwright.errors import DataError
 from cellwright.metrics.labels import Labels, codes_of
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,14 @@ class Neighbours:
     def first(self, n_neighbors: int) -> "Neighbours":
         """The nearest `n_neighbors` of each cell, or all there are."""
         return Neighbours(self.indices[:, :n_neighbors], self.distances[:, :n_neighbors])
+
+    def graph(self, weights: np.ndarray | None = None) -> "csr_matrix":
+        """An edge from each cell to each of its neighbours `(n_obs, n_obs)`, of weight 1 or of `weights`."""
+        from scipy.sparse import csr_matrix  # half a second, and a report needs only the titles
+
+        n_obs, width = self.indices.shape
+        values = np.ones(self.indices.size) if weights is None else weights.ravel()
+        return csr_matrix((values, self.indices.ravel(), np.arange(0, n_obs * width + 1, width)), (n_obs, n_obs))
 
 
 def codes_beside(neighbours: Neighbours, labels: Labels, role: str) -> tuple[np.ndarray, list[str]]:

@@ -17,12 +17,14 @@ from cellwright.models.gene_mean import GeneMean, GeneMeanOptions
 from cellwright.models.gene_shift import GeneShift, GeneShiftOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
 from cellwright.models.gp_response import GPResponse, GPResponseOptions
+from cellwright.models.harmony import Harmony, HarmonyOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
 from cellwright.models.knn_gamma import KNNGamma, KNNGammaOptions
 from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
+from cellwright.models.mmd_vae import MMDVAE, MMDVAEOptions
 from cellwright.models.model import Model
 from cellwright.models.no_change import NoChange, NoChangeOptions
 from cellwright.models.parts.linear_shift import LinearShift
@@ -41,6 +43,7 @@ from cellwright.models.rnn import (
     SequenceForecasterOptions,
 )
 from cellwright.models.scgen import ScGen, ScGenOptions
+from cellwright.models.semi_vae import SemiVAE, SemiVAEOptions
 from cellwright.models.svd import SVD, SVDOptions
 from cellwright.models.transformer import (
     Transformer,
@@ -82,6 +85,15 @@ MODELS: dict[str, Entry] = {
         PCASmoothed,
         PCASmoothedOptions,
         "principal components of values averaged over the cells beside a cell; a baseline",
+    ),
+    "pca_centred": Entry(
+        PCA,
+        PCAOptions,
+        "the same, with the mean of each batch taken off: a baseline of batch removal",
+        {"centre": "batch"},
+    ),
+    "harmony": Entry(
+        Harmony, HarmonyOptions, "principal components with the batches brought together in clusters; a baseline"
     ),
     "logistic": Entry(LogisticRegression, LogisticOptions, "logistic regression on principal components; a baseline"),
     "logistic_balanced": Entry(
@@ -147,6 +159,12 @@ MODELS: dict[str, Entry] = {
     ),
     "vae": Entry(
         VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder; generates"
+    ),
+    "mmd_vae": Entry(
+        MMDVAE, MMDVAEOptions, "VAE with a penalty on how far the batches lie apart in its latent, by a kernel"
+    ),
+    "semi_vae": Entry(
+        SemiVAE, SemiVAEOptions, "semi-supervised VAE: labels, where known, have a place each in the latent; classifies"
     ),
     "scgen": Entry(ScGen, ScGenOptions, "predicts responses to a treatment by a shift in the latent of a VAE"),
     "response_vae": Entry(

@@ -10,6 +10,7 @@ References: [Pearson1901], [Hotelling33]; [Halko11] for many features; [Tipping9
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,15 +42,23 @@ class PCAOptions(Options):
     scale: bool = Field(default=True, description="scale every feature to unit variance on the training cells")
     max_value: float = Field(10.0, gt=0, description="values beyond this many standard deviations are cut, if scaled")
     transform: Transform = Field("log_normalise", description="of the values before centring")
+    centre: Literal["all", "batch"] = Field(
+        "all", description="whose mean is taken off: that of all training cells, or that of the cell's batch"
+    )
 
 
 class PCA(Model, Encodes, Decodes):
-    """Projects cells on the directions of largest variance of the training cells."""
+    """Projects cells on the directions of largest variance of the training cells.
+
+    Centred by batch, a cell of an unknown batch has the mean of the batches' means taken off.
+    """
 
     is_baseline = True
+    reads = frozenset({"views", "batch"})
     centre: Tensor
     spread: Tensor
     offset: Tensor
+    batch_offset: Tensor
     components: Tensor
     residual_variance: Tensor
     citations = ("Pearson1901", "Hotelling33")
@@ -63,6 +72,9 @@ class PCA(Model, Encodes, Decodes):
         self.register_buffer(
             "offset", torch.zeros(schema.n_vars)
         )  # mean of the standardised values: cutting moves it off zero
+        # of a batch beyond that of all; the last is of an unknown batch
+        n_offsets = schema.n_batch + 1 if options.centre == "batch" else 0
+        self.register_buffer("batch_offset", torch.zeros(n_offsets, schema.n_vars))
         self.register_buffer("components", torch.zeros(schema.n_vars, self.n_latent))
         self.register_buffer("residual_variance", torch.ones(()))
 
@@ -74,7 +86,8 @@ class PCA(Model, Encodes, Decodes):
         return self.standardised(minibatch) @ self.components
 
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
-        values = (latent @ self.components.T + self.offset) * self.spread + self.centre
+        centred = latent @ self.components.T + self.offset + self._offset_of_batch(minibatch)
+        values = centred * self.spread + self.centre
         return transforms.invert(self.options.transform, values, minibatch.library)
 
     def expected_log(
@@ -90,7 +103,8 @@ class PCA(Model, Encodes, Decodes):
 
     def standardised(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         """Transformed values minus the training mean, in training standard deviations if scaled."""
-        return self.standardise(transforms.apply(self.options.transform, minibatch.x))
+        values = self.standardise(transforms.apply(self.options.transform, minibatch.x))
+        return values - self._offset_of_batch(minibatch)
 
     def standardise(self, transformed: SparseRows) -> Float[Tensor, "n_obs n_vars"]:
         """The same of values that are transformed already; what was not measured is at the training mean."""
@@ -122,9 +136,32 @@ class PCA(Model, Encodes, Decodes):
             # a feature that never varies stays at zero
             self.spread.copy_(torch.where(variance > 0, variance.sqrt(), 1.0))
         self.offset.zero_()  # of an earlier fit
+        self.batch_offset.zero_()
         mean, variance = moments(source, rows, self.standardised, device)
         self.offset.copy_(mean)
+        if self.options.centre == "batch":
+            self.batch_offset.copy_(self._batch_means(source, rows))
+            _, variance = moments(source, rows, self.standardised, device)
         return variance
+
+    def _offset_of_batch(self, minibatch: Minibatch) -> Tensor:
+        if self.options.centre == "all":
+            return self.offset.new_zeros(())
+        return self.batch_offset[minibatch.batch % len(self.batch_offset)]
+
+    def _batch_means(self, source: Source, rows: np.ndarray) -> Float[Tensor, "n_batch_and_none n_vars"]:
+        """Of the standardised values; of a batch without training cells, and of an unknown one, the mean of these."""
+        total, n = torch.zeros_like(self.batch_offset).double(), torch.zeros(len(self.batch_offset)).to(self.offset)
+        for minibatch in in_order(source, rows, BLOCK_ROWS):
+            cells = minibatch.to(self.offset.device)
+            code = cells.batch % len(n)
+            total.index_add_(0, code, self.standardised(cells).double())
+            n.index_add_(0, code, torch.ones_like(code).to(n))
+        known = n[:-1] > 0
+        means = total[:-1][known] / n[:-1][known, None]
+        total[:] = means.mean(dim=0) if known.any() else 0.0
+        total[:-1][known] = means
+        return total.float()
 
     def _leading(self, blocks: "_Blocks", rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The largest eigenvalues of the covariance and their eigenvectors."""

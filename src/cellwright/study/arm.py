@@ -14,6 +14,8 @@ from cellwright.models import MODELS, Entry, entry_of, nearest_name
 SCORED = frozenset({"encodes", "classifies", "generates"})
 # baselines that take the batch off: competitors only where that is what is asked for
 OF_BATCHES = frozenset({"pca_centred", "harmony"})
+# and baselines that look at the places of cells
+OF_PLACES = frozenset({"pca_smoothed"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def with_baselines(
     *,
     real_valued: bool = False,
     abilities: Collection[str] = SCORED,
-    without: Collection[str] = OF_BATCHES,
+    without: Collection[str] = OF_BATCHES | OF_PLACES,
 ) -> list[Arm]:
     """The arms, preceded by the baselines that are not among them: no model stands alone.
 

@@ -10,6 +10,9 @@ from cellwright.report.sections import (
     imputed_genes,
     imputed_proteins,
     imputed_types,
+    integration,
+    integration_maps,
+    integration_types,
     latent,
     leaderboard,
     markers,
@@ -25,6 +28,9 @@ from cellwright.report.sections import (
 )
 
 SECTIONS: dict[str, Section] = {
+    "integration": integration.SECTION,
+    "integration_maps": integration_maps.SECTION,
+    "integration_types": integration_types.SECTION,
     "imputation": imputation.SECTION,
     "imputed_types": imputed_types.SECTION,
     "imputed_genes": imputed_genes.SECTION,
