@@ -44,6 +44,7 @@ from cellwright.models.rnn import (
 )
 from cellwright.models.scgen import ScGen, ScGenOptions
 from cellwright.models.semi_vae import SemiVAE, SemiVAEOptions
+from cellwright.models.spatial import SpatialAutoencoder, SpatialAutoencoderOptions
 from cellwright.models.svd import SVD, SVDOptions
 from cellwright.models.transformer import (
     Transformer,
@@ -179,6 +180,11 @@ MODELS: dict[str, Entry] = {
     "diffusion": Entry(Diffusion, DiffusionOptions, "denoising diffusion on a VAE's latent; generates and imputes"),
     "gae": Entry(
         GraphAutoencoder, GraphAutoencoderOptions, "graph autoencoder: a cell together with its nearest training cells"
+    ),
+    "spatial_gae": Entry(
+        SpatialAutoencoder,
+        SpatialAutoencoderOptions,
+        "graph autoencoder of a tissue: a cell and its like among the cells beside it",
     ),
     "vgae": Entry(GraphAutoencoder, GraphAutoencoderOptions, "variational graph autoencoder", {"variational": True}),
     "contrastive": Entry(Contrastive, ContrastiveOptions, "contrastive learning: two masked views of a cell are near"),

@@ -58,15 +58,24 @@ class PlaceSmoother(nn.Module):
         self.kept.set(hops=torch.stack(hops, dim=1), places=cells.places, batch=cells.section)
         self.spacing.copy_(spacing_of(cells, self.schema.n_batch))
 
-    @torch.no_grad()
     def smooth(self, values: Float[Tensor, "n_obs width"], minibatch: Minibatch) -> Float[Tensor, "n_obs width"]:
-        """The values after the last hop. Raises `DataError` for cells that lie in no tissue of the references."""
+        """The values after the last hop (see `hops`)."""
+        return self.hops(values, minibatch)[:, -1]
+
+    @torch.no_grad()
+    def hops(self, values: Float[Tensor, "n_obs width"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_hops width"]:
+        """The values at each hop, the first of which are they themselves.
+
+        Raises `DataError` for cells that lie in no tissue of the references.
+        """
         cells, references = Placed.of(values, minibatch), self.references
         index, distance = beside(cells, references, self.n_neighbors)
-        refuse_strangers(cells, references, distance, self.spacing, self.schema)
+        if len(references.section):
+            refuse_strangers(cells, references, distance, self.spacing, self.schema)
+        hops = [values]
         for hop in range(self.n_times):
-            values = self._hop(values, self.kept.hops[:, hop], index)
-        return values
+            hops.append(self._hop(hops[-1], self.kept.hops[:, hop], index))
+        return torch.stack(hops, dim=1)
 
     def _hop(self, own: Tensor, of_references: Tensor, index: Tensor) -> Tensor:
         """The weighted mean of each cell, whose own weight is 1, and its neighbours."""
