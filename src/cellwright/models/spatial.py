@@ -10,8 +10,8 @@ measured by dividing the molecules of each training cell in two (parts/measureme
 more than their noise are averaged, across a boundary hardly anything passes, and in a tissue whose neighbours differ
 more than their noise nearly nothing is smoothed. So the tissue says how much smoothing there is.
 
-The latent is in the metric of the decoder, z (D^T D)^1/2 for a decoder D, in which distances are those of what is
-decoded: what the bottleneck gives is a rotation, whose axes an encoder may stretch as it likes and k-means must not see.
+The latent is in the metric of the decoder, z L with L L^T = D^T D for a decoder D, in which distances are those of what
+is decoded: an encoder may stretch its axes as it likes, and k-means must not see that.
 The loss per cell is the mean squared error of the decoded components, in units of their mean square, and
 `contrast_weight` times the cross-entropy of the two pairs, in nats.
 

@@ -39,6 +39,12 @@ TASKS: dict[str, Task] = {
         "fill in what the measurement missed",
     ),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
+    "enrichment": Task(None, ("uns/enrichment",), "which cell types lie side by side, against permuted labels"),
+    "spatial": Task(
+        "encodes",
+        ("obsm/X_{model}", "obs/domain", "obs/domain_refined", "uns/domain", "uns/enrichment"),
+        "domains of a tissue, and what lies beside what",
+    ),
     "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
     "score": Task(None, (), "metrics, overall and per cell type"),
 }

@@ -44,6 +44,9 @@ class SpatialOptions(Options):
     smoothings: int = Field(
         0, ge=0, description="how often the latent is averaged over neighbours that resemble a cell, before clustering"
     )
+    unlabelled: tuple[str, ...] = Field(
+        ("unlabelled",), description="labels that say that there is none: they have no pairs, domains and scores"
+    )
     refinements: int = Field(1, ge=1, description="how often a cell takes the domain of most of its neighbours")
     n_permutations: int = Field(1_000, ge=99, description="of the labels, for the enrichment of pairs")
     min_cells: int = Field(10, ge=1, description="pairs with a label of fewer cells are left out of the enrichment")
@@ -98,6 +101,13 @@ def places_of(source: StoredSource) -> tuple[np.ndarray, np.ndarray]:
     return source.annotation.coordinates, source.annotation.batch
 
 
+def labelled(source: StoredSource, options: SpatialOptions) -> np.ndarray:
+    """The code of each cell's label, (n_obs,) int64; -1 for none, and for one that says that there is none."""
+    label, known = source.annotation.label, source.schema.label
+    silent = [code for code, name in enumerate(known.values if known else ()) if name in options.unlabelled]
+    return np.where(np.isin(label, silent), -1, label)
+
+
 def smoothed(latent: np.ndarray, graph: sparse.csr_array, n_times: int) -> np.ndarray:
     """The latent averaged over each cell and its neighbours, (n_obs, n_latent), those that differ counting less.
 
@@ -134,7 +144,8 @@ def _add_domains(
     adata: AnnData, use_rep: str, beside: sparse.csr_array, options: SpatialOptions, source: StoredSource, seed: int
 ) -> None:
     latent = adata.obsm[use_rep]
-    n_domains = options.n_domains or source.schema.n_labels or None
+    known = np.unique(labelled(source, options))
+    n_domains = options.n_domains or max(2, int((known >= 0).sum())) if (known >= 0).any() else options.n_domains
     work = AnnData(obs=pd.DataFrame(index=adata.obs_names))
     work.obsm[use_rep] = smoothed(latent, beside, options.smoothings).astype(np.float32)
     cluster(work, ClusterOptions(n_clusters=n_domains, seed=seed), use_rep=use_rep, key_added=DOMAIN)
@@ -154,7 +165,7 @@ def _enrichment(
     known = source.schema.label
     domain = adata.obs[DOMAIN].cat
     names = known.values if known else tuple(domain.categories)
-    label = source.annotation.label if known else domain.codes.to_numpy().astype(np.int64)
+    label = labelled(source, options) if known else domain.codes.to_numpy().astype(np.int64)
     asked = EnrichmentOptions(n_permutations=options.n_permutations, min_cells=options.min_cells, seed=seed)
     try:
         return enriched(beside, label, names, section, asked)
