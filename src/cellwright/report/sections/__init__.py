@@ -5,6 +5,7 @@ from cellwright.report.sections import (
     augment,
     augment_types,
     composition,
+    enrichment,
     history,
     imputation,
     imputed_genes,
@@ -25,6 +26,7 @@ from cellwright.report.sections import (
     response_genes,
     response_targets,
     response_types,
+    tissue,
 )
 
 SECTIONS: dict[str, Section] = {
@@ -44,6 +46,8 @@ SECTIONS: dict[str, Section] = {
     "augment": augment.SECTION,
     "augment_types": augment_types.SECTION,
     "leaderboard": leaderboard.SECTION,
+    "tissue": tissue.SECTION,
+    "enrichment": enrichment.SECTION,
     "latent": latent.SECTION,
     "per_type": per_type.SECTION,
     "markers": markers.SECTION,
