@@ -39,6 +39,7 @@ SHORT = FitOptions(max_epochs=3, validation=0.2, batch_size=64)
 # for every option a value that is not its default; a new option without a line here fails the test below
 OTHER_VALUES = {
     "activation": "gelu",
+    "bandwidth": 0.2,
     "batch_weight": 0.0,
     "beta": 3.0,
     "cell": "tanh",
@@ -46,6 +47,7 @@ OTHER_VALUES = {
     "cells": "counts",
     "cell_weight": 0.0,
     "class_weight": "balanced",
+    "contrast_weight": 0.0,
     "convolution": "gat",
     "corruption": "noise",
     "corruption_strength": 0.6,
@@ -84,6 +86,7 @@ OTHER_VALUES = {
     "n_noise": 3,
     "n_rounds": 1,
     "n_sampled": 1,
+    "n_hops": 2,
     "n_steps": 4,
     "n_times": 1,
     "normalisation": "layer",
@@ -111,6 +114,7 @@ OTHER_VALUES = {
 OTHER_VALUES_OF = {
     ("pca_unscaled", "scale"): True,
     ("pca_centred", "centre"): "all",
+    ("spatial_gae", "centre"): "all",
     ("logistic_balanced", "class_weight"): "none",
     ("vgae", "variational"): False,
     ("gan", "n_layers"): 1,

@@ -22,6 +22,7 @@ GROUPS = {
     "Embedding": ("cluster", "reduce", "oracle", "reconstruct"),
     "Classification": ("classify",),
     "Generation": ("generate",),
+    "Domains refined by their neighbours": ("refine",),
 }
 # where it was scored, it orders the models, whatever else was
 DECISIVE, ABOUT_IT = "poisson_deviance", "Imputation"

@@ -49,7 +49,7 @@ def _figure(table: pd.DataFrame) -> Figure:
     height = 130 + max(22, min(44, 560 // max(1, len(names)))) * len(names)
     ticks = {"tickvals": list(range(len(names))), "ticktext": shown, "showgrid": False}
     look = layout(
-        xaxis=axis(tickangle=-40, constrain="domain", **ticks),
+        xaxis=axis(tickangle=-40, constrain="domain", constraintoward="left", **ticks),
         yaxis=axis(autorange="reversed", scaleanchor="x", constrain="domain", **ticks),
         margin={"l": 130, "r": 16, "t": 12, "b": 100},
     )

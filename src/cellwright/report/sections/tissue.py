@@ -31,7 +31,7 @@ from cellwright.report.theme import (
 
 MOST_SECTIONS = 6
 DOMAIN, REFINED = "domain", "domain_refined"
-ROLES = {"label": "labels", "domain": "domains", "refined": "domains refined by their neighbours"}
+ROLES = {"label": "labels", "domain": "domains", "refined": "refined domains"}
 WIDTH, HIGHEST, LOWEST = 310, 460, 150  # of a panel, in pixels
 GAP = 34  # between rows, for titles
 
@@ -97,7 +97,7 @@ def _figure(tissues: list[Tissue]) -> Figure:
         views[short(tissue.title, 32)] = {"key": roles[0], "panels": numbers, "layout": look}
         panels += own
     keys = {role: _legend(categories, role, has_labels="label" in roles) for role in roles}
-    height = round(sum(heights)) + GAP * (len(heights) + 1) + legend(len(categories))[1]
+    height = round(sum(heights)) + GAP * (len(heights) + 2) + legend(len(categories))[1]
     shared = {"panels": panels, "keys": keys}
     return Figure(views, height, "Domains in the tissue beside labels, by model", kind="cells", shared=shared)
 
@@ -171,7 +171,7 @@ def _layout(sections: list[str], roles: list[str], heights: list[float], n_legen
             titles.append(panel_title(name, across[0], up[1]))
         top -= (height + GAP) / total
     names, room = legend(n_legend)
-    margin = {"l": 4, "r": 4, "t": GAP, "b": 8 + room}
+    margin = {"l": 4, "r": 4, "t": 2 * GAP, "b": 8 + room}
     return layout(annotations=titles, legend=names, margin=margin, hovermode="closest", dragmode="pan", **axes)
 
 
