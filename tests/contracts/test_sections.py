@@ -15,6 +15,7 @@ from cellwright.report.theme import Figure
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 AUGMENT = runpy.run_path(str(Path(__file__).parents[1] / "report" / "augment_folder.py"))
+INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 FOLDER = Path(sections.__file__).parent
 
@@ -41,13 +42,20 @@ def recovery(tmp_path_factory):
     return RECOVERY["write_recovery"](tmp_path_factory.mktemp("sections") / "recovery")
 
 
+@pytest.fixture(scope="module")
+def integration(tmp_path_factory):
+    return INTEGRATION["write_integration"](tmp_path_factory.mktemp("sections") / "integration")
+
+
 @pytest.fixture
-def study(name, comparison, responses, augmentation, recovery):
+def study(name, comparison, responses, augmentation, recovery, integration):
     """The kind of study that the section is for."""
     if name.startswith("augment"):
         return augmentation
     if name.startswith("imput"):
         return recovery
+    if name.startswith("integration"):
+        return integration
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -60,6 +68,8 @@ def run_of(name):
             return AUGMENT["augment_run"](study)
         if name.startswith("imput"):
             return RECOVERY["recovery_run"](study, "vae")
+        if name.startswith("integration"):
+            return INTEGRATION["integration_run"](study)
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)
