@@ -48,6 +48,8 @@ PUBLIC = [
     "impute",
     "impute_to",
     "ImputeOptions",
+    "integrate",
+    "IntegrateOptions",
     "InteractionOptions",
     "interactions",
     "Interrupted",

@@ -31,7 +31,7 @@ def test_uncorrected_cells_are_at_the_left_of_every_view_and_the_recommended_mod
         for place, view in enumerate(figure.views.values(), start=1):
             assert view["panels"] == [0, place]
             titles = [note["text"] for note in view["layout"]["annotations"]]
-            assert titles[0].startswith("<b>before") and "pca" in titles[0]
+            assert titles[0] in ("<b>before, by batch: pca</b>", "<b>before, by label: pca</b>")
             assert titles[1].startswith("<b>after")
         axes = [panel["axes"] for panel in figure.shared["panels"]]
         assert axes == [["x", "y"], ["x2", "y2"], ["x2", "y2"], ["x2", "y2"]]
