@@ -275,6 +275,17 @@ def test_values_per_label_are_named_by_the_labels_and_lie_within_the_bounds(metr
     assert all(metric.bounds[0] <= value <= metric.bounds[1] for value in by_label.values())
 
 
+@OVER_METRICS
+def test_over_all_cells_and_per_label_are_the_function_and_by_label(metric):
+    arrays = arrays_for(metric)
+    labels = made(N_OBS, seed=0)["labels_true"]
+    overall, groups = metric.overall_and_per_label(labels, **arrays)
+    assert overall == pytest.approx(metric.function(**arrays), abs=1e-12)
+    assert groups == metric.per_label(
+        labels, **{name: array for name, array in arrays.items() if name != "labels_true"}
+    )
+
+
 def test_every_metric_that_a_file_defines_is_in_the_table():
     modules = [
         importlib.import_module(f"cellwright.metrics.{module.name}")
