@@ -15,8 +15,11 @@ from cellwright.report.theme import Figure
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 AUGMENT = runpy.run_path(str(Path(__file__).parents[1] / "report" / "augment_folder.py"))
+TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folder.py"))
+INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 FOLDER = Path(sections.__file__).parent
+OF_TISSUES = {"tissue", "enrichment"}
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +44,27 @@ def recovery(tmp_path_factory):
     return RECOVERY["write_recovery"](tmp_path_factory.mktemp("sections") / "recovery")
 
 
+@pytest.fixture(scope="module")
+def tissue(tmp_path_factory):
+    return TISSUE["write_tissue"](tmp_path_factory.mktemp("sections") / "tissue")
+
+
+@pytest.fixture(scope="module")
+def integration(tmp_path_factory):
+    return INTEGRATION["write_integration"](tmp_path_factory.mktemp("sections") / "integration")
+
+
 @pytest.fixture
-def study(name, comparison, responses, augmentation, recovery):
+def study(name, comparison, responses, augmentation, recovery, integration, tissue):
     """The kind of study that the section is for."""
     if name.startswith("augment"):
         return augmentation
     if name.startswith("imput"):
         return recovery
+    if name.startswith("integration"):
+        return integration
+    if name in OF_TISSUES:
+        return tissue
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -60,6 +77,10 @@ def run_of(name):
             return AUGMENT["augment_run"](study)
         if name.startswith("imput"):
             return RECOVERY["recovery_run"](study, "vae")
+        if name.startswith("integration"):
+            return INTEGRATION["integration_run"](study)
+        if name in OF_TISSUES:
+            return TISSUE["tissue_run"](study, "spatial_gae")
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)
@@ -140,9 +161,9 @@ def test_a_section_of_a_failed_run_renders(name, comparison):
 
 
 def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(
-    name, comparison, responses, augmentation, recovery
+    name, comparison, responses, augmentation, recovery, tissue
 ):
-    for study in (comparison, responses, augmentation, recovery):
+    for study in (comparison, responses, augmentation, recovery, tissue):
         contents = read_contents(study)
         render_section(name, SECTIONS[name], contents, _environment())
         assert contents.problems == []

@@ -13,7 +13,7 @@ from cellwright.data.prepare import OpenOptions
 from cellwright.data.preprocess import PreprocessOptions
 from cellwright.report.integrations import sentences
 from cellwright.report.page import report
-from cellwright.study.integrate import IntegrateOptions, arms_of, integrate
+from cellwright.study.integrate import PATIENT, IntegrateOptions, arms_of, integrate
 from cellwright.train.options import FitOptions
 
 app = App(name="integrate", help="Which model takes the batches off your cells and leaves the cell types.")
@@ -65,7 +65,12 @@ app.default(
         run,
         options=Flags(IntegrateOptions, group="Comparison"),
         keys=Flags(OpenOptions, group="Data"),
-        training=Flags(FitOptions, hidden={"seed", "validation", "balance"}, group="Training"),
+        training=Flags(
+            FitOptions,
+            hidden={"seed", "validation", "balance"},
+            defaults={"min_improvement": PATIENT.min_improvement, "patience": PATIENT.patience},
+            group="Training",
+        ),
         preprocessing=preprocessing_flags(),
     )
 )

@@ -33,7 +33,7 @@ from cellwright.models.vae import VAE, VAEOptions
 class MMDVAEOptions(VAEOptions):
     """Options of the VAE with a penalty on the discrepancy between batches."""
 
-    batch_weight: float = Field(100.0, ge=0, description="of MMD^2 between batches in the loss; nothing for one batch")
+    batch_weight: float = Field(10.0, ge=0, description="of MMD^2 between batches in the loss; nothing for one batch")
 
 
 class MMDVAE(Model, Encodes, Decodes):

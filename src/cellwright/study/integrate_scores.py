@@ -45,10 +45,9 @@ class Examination:
         adata.obsm[use_rep] = latent = np.asarray(reduce(model, cells.source).obsm[use_rep])
         labels, batches = column_of(cells, "label"), column_of(cells, "batch")
         before = self._before(cells, seed)
-        scores = [
-            score_integration(latent, labels=labels, batches=batches, before=before, seed=seed),
-            _further_rows(latent, labels, cells, seed),
-        ]
+        scores = [score_integration(latent, labels=labels, batches=batches, before=before, seed=seed)]
+        if len(further := _further_rows(latent, labels, cells, seed)):
+            scores.append(further)
         run.note("time_key", cells.source.schema.time)
         run.note("reads_labels", "label" in model.reads)
         run.add_scores(pd.concat(scores, ignore_index=True))

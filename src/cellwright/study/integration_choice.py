@@ -17,6 +17,7 @@ from cellwright.models import MODELS
 from cellwright.study.paired import Key, Values, by_model, difference
 
 TOTAL, BIO, BATCH, TIME = "integration_total", "bio_total", "batch_total", "time_order"
+LISI = "ilisi"  # what is known of batches without labels
 TOLERANCE = 0.05
 COLUMNS = [
     "model", "setting", "is_baseline", "reads_labels", "n_seeds", "total", "bio", "batch", "time_order",
@@ -26,7 +27,7 @@ COLUMNS = [
 
 
 def integration_choice(scores: pd.DataFrame, uncorrected: str) -> pd.DataFrame:
-    """A row per model and setting, the best total first; without labels the batch total stands for it.
+    """A row per model and setting, the best total first; without labels the batch total, or iLISI, stands for it.
 
     `scores` has the columns of `scores.csv` and model, setting, is_baseline, a row per seed. `difference` is of the
     total from the best baseline over the seeds that both have, with its 95 % interval. `uncorrected` is the name of the
@@ -36,8 +37,8 @@ def integration_choice(scores: pd.DataFrame, uncorrected: str) -> pd.DataFrame:
     if not len(overall):
         return pd.DataFrame(columns=COLUMNS)
     values = {str(metric): by_model(part) for metric, part in overall.dropna(subset=["value"]).groupby("metric")}
-    judged = TOTAL if TOTAL in values else BATCH
-    if judged not in values:
+    judged = next((metric for metric in (TOTAL, BATCH, LISI) if metric in values), None)
+    if judged is None:
         return pd.DataFrame(columns=COLUMNS)
     n_seeds = max(len(series) for series in values[judged].values())
     order = sorted(values[judged], key=lambda k: (len(values[judged][k]) < n_seeds, -values[judged][k].mean()))
@@ -55,7 +56,7 @@ def _row(values: Values, judged: str, key: Key, best: Key | None, before: Key | 
     row |= {"total": _mean(values, judged, key), "bio": _mean(values, BIO, key), "batch": _mean(values, BATCH, key)}
     row |= {"time_order": _mean(values, TIME, key), "best_baseline": " ".join(filter(None, best or ()))}
     row |= difference(values[judged], key, best)
-    for name, metric in (("bio", BIO), ("batch", BATCH), ("time", TIME)):
+    for name, metric in (("bio", BIO), ("batch", BATCH if BATCH in values else LISI), ("time", TIME)):
         row[f"{name}_change"] = difference(values.get(metric, {}), key, before)["difference"]
     row["loses_bio"], row["loses_time"] = row["bio_change"] < -TOLERANCE, row["time_change"] < -TOLERANCE
     return row

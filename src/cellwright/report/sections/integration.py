@@ -30,16 +30,16 @@ SHOWN = {
     "batch_total": ("totals", "batch"),
     "time_order": ("biology", "order in time"),
     "ari": ("biology", "k-means ARI"),
-    "nmi": ("biology", "NMI"),
-    "silhouette": ("biology", "silhouette"),
+    "leiden_ari": ("biology", "Leiden ARI"),
+    "leiden_nmi": ("biology", "Leiden NMI"),
+    "silhouette": ("biology", "silhou\u00adette"),
     "isolated_labels": ("biology", "isolated labels"),
     "clisi": ("biology", "cLISI"),
     "ilisi": ("batches", "iLISI"),
     "kbet": ("batches", "kBET"),
-    "graph_connectivity": ("batches", "connec\u00adtivity"),
-    "silhouette_batch": ("batches", "silhouette"),
     "bras": ("batches", "BRAS"),
-    "pcr": ("batches", "PCR"),
+    "graph_connectivity": ("batches", "connec\u00adtivity"),
+    "pc_regression": ("batches", "PC regres\u00adsion"),
 }
 STRIPS = ("integration_total", "bio_total", "batch_total")
 
