@@ -78,6 +78,10 @@ KEYS: tuple[Key, ...] = (
         "options, what was chosen, the silhouette of each candidate",
     ),
     Key("uns", "markers", "DataFrame", "(n_clusters * n_top, 11)", "markers", "marker features per cluster"),
+    Key("uns", "{key_added} = enrichment", "DataFrame", "(n_pairs, 8)", "enrichment", "edges per pair of labels, null"),
+    Key("obs", "domain", "category of str", "(n_obs,)", "spatial", "domain of each cell in the tissue"),
+    Key("obs", "domain_refined", "category of str", "(n_obs,)", "spatial", "the same, as most of its neighbours say"),
+    Key("uns", "domain", "dict", "", "spatial", "how the domains were clustered, as `cluster` writes it"),
     Key("uns", "interactions", "DataFrame", "(n_pairs, 10)", "interactions", "attention per pair of labels, its null"),
     Key("uns", "composition", "DataFrame", "long form", "composition", "clusters by label and batch"),
     Key(

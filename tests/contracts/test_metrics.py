@@ -67,6 +67,8 @@ def made(n_obs: int, seed: int) -> dict[str, np.ndarray]:
         "true_means": x_true,
         "predicted_means": x_true + rng.normal(size=x_true.shape),
         "target_gene": rng.integers(-1, 4, n_obs),
+        "pseudotime": rng.random(n_obs) + codes,
+        "time": rng.random(n_obs) + codes,
         "x_hidden": rng.poisson(3, x_true.shape).astype(float),
         "x_expected": rng.gamma(2.0, size=x_true.shape),
         "x_entries": np.where(np.arange(n_obs)[:, None] % 5 > 0, x_true, np.nan),
@@ -140,6 +142,8 @@ PERFECT = {
     "true_means": _VALUES,
     "predicted_means": _VALUES,
     "target_gene": np.full(20, -1),
+    "pseudotime": np.arange(20.0),
+    "time": np.arange(20.0) ** 2,
     "x_rna": _VALUES,
     "x_protein": _VALUES,
     "x_first": _VALUES,
@@ -269,6 +273,17 @@ def test_values_per_label_are_named_by_the_labels_and_lie_within_the_bounds(metr
     by_label = metric.per_label(labels, **arrays)
     assert set(by_label) == (set() if metric.by_label is None else {"T", "B", "NK"})
     assert all(metric.bounds[0] <= value <= metric.bounds[1] for value in by_label.values())
+
+
+@OVER_METRICS
+def test_over_all_cells_and_per_label_are_the_function_and_by_label(metric):
+    arrays = arrays_for(metric)
+    labels = made(N_OBS, seed=0)["labels_true"]
+    overall, groups = metric.overall_and_per_label(labels, **arrays)
+    assert overall == pytest.approx(metric.function(**arrays), abs=1e-12)
+    assert groups == metric.per_label(
+        labels, **{name: array for name, array in arrays.items() if name != "labels_true"}
+    )
 
 
 def test_every_metric_that_a_file_defines_is_in_the_table():

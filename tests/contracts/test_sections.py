@@ -15,9 +15,12 @@ from cellwright.report.theme import Figure
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 AUGMENT = runpy.run_path(str(Path(__file__).parents[1] / "report" / "augment_folder.py"))
+TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folder.py"))
+INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 TRANSLATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "translation_rows.py"))
 FOLDER = Path(sections.__file__).parent
+OF_TISSUES = {"tissue", "enrichment"}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +50,18 @@ def translation(tmp_path_factory):
     return TRANSLATION["with_translations"](BUILDER["write_study"](tmp_path_factory.mktemp("sections") / "translation"))
 
 
+@pytest.fixture(scope="module")
+def tissue(tmp_path_factory):
+    return TISSUE["write_tissue"](tmp_path_factory.mktemp("sections") / "tissue")
+
+
+@pytest.fixture(scope="module")
+def integration(tmp_path_factory):
+    return INTEGRATION["write_integration"](tmp_path_factory.mktemp("sections") / "integration")
+
+
 @pytest.fixture
-def study(name, comparison, responses, augmentation, recovery, translation):
+def study(name, comparison, responses, augmentation, recovery, integration, tissue, translation):
     """The kind of study that the section is for."""
     if name == "translation":
         return translation
@@ -56,6 +69,10 @@ def study(name, comparison, responses, augmentation, recovery, translation):
         return augmentation
     if name.startswith("imput"):
         return recovery
+    if name.startswith("integration"):
+        return integration
+    if name in OF_TISSUES:
+        return tissue
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -68,6 +85,10 @@ def run_of(name):
             return AUGMENT["augment_run"](study)
         if name.startswith("imput"):
             return RECOVERY["recovery_run"](study, "vae")
+        if name.startswith("integration"):
+            return INTEGRATION["integration_run"](study)
+        if name in OF_TISSUES:
+            return TISSUE["tissue_run"](study, "spatial_gae")
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)
@@ -148,9 +169,9 @@ def test_a_section_of_a_failed_run_renders(name, comparison):
 
 
 def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(
-    name, comparison, responses, augmentation, recovery
+    name, comparison, responses, augmentation, recovery, tissue
 ):
-    for study in (comparison, responses, augmentation, recovery):
+    for study in (comparison, responses, augmentation, recovery, tissue):
         contents = read_contents(study)
         render_section(name, SECTIONS[name], contents, _environment())
         assert contents.problems == []

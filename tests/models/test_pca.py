@@ -124,3 +124,44 @@ def test_fitting_again_gives_the_same(cells):
     model, first = fitted(data)
     fit(model, data, split=random_split(data.n_obs, validation=0, seed=0), progress=False)
     np.testing.assert_allclose(reduce(model, data).obsm["X_pca"], first, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def batches():
+    adata = simulate(SimulateOptions(n_obs=200, n_vars=30, n_latent=3, n_batch=3), seed=0).adata
+    return adata, open_data(adata, batch_key="batch")
+
+
+def test_centred_by_batch_it_is_that_of_the_centred_values(batches):
+    adata, data = batches
+    model = PCA(data.schema, PCAOptions(n_latent=4, scale=False, centre="batch"))
+    fit(model, data, split=random_split(200, validation=0, seed=0), progress=False)
+    values, batch = np.array(log_normalised(adata)), adata.obs["batch"].to_numpy()
+    for name in np.unique(batch):
+        values[batch == name] -= values[batch == name].mean(axis=0)
+    latent = model.encode(next(iter(in_order(data, np.arange(200), 200)))).numpy()
+    same_up_to_sign(SklearnPCA(4).fit_transform(values), latent, 1e-3)
+    means = [latent[batch == name].mean(axis=0) for name in np.unique(batch)]
+    np.testing.assert_allclose(means, 0, atol=1e-4)
+
+
+def test_centred_by_batch_an_unknown_batch_has_the_mean_of_the_batches_means_taken_off(batches):
+    adata, data = batches
+    model = PCA(data.schema, PCAOptions(n_latent=4, centre="batch"))
+    fit(model, data, split=random_split(200, validation=0, seed=0), progress=False)
+    np.testing.assert_allclose(model.batch_offset[-1], model.batch_offset[:-1].mean(dim=0), atol=1e-5)
+    unknown = adata.copy()
+    unknown.obs["batch"] = "another"
+    known, moved = (reduce(model, cells).obsm["X_pca_centred"] for cells in (data, unknown))
+    codes = data.annotation.batch
+    shift = (model.batch_offset[codes] - model.batch_offset[-1]) @ model.components
+    np.testing.assert_allclose(moved - known, shift, atol=1e-3)
+
+
+def test_centred_by_batch_the_batch_comes_back_when_it_is_decoded(batches):
+    adata, data = batches
+    model = PCA(data.schema, PCAOptions(n_latent=30, scale=False, centre="batch"))
+    fit(model, data, split=random_split(200, validation=0, seed=0), progress=False)
+    minibatch = next(iter(in_order(data, np.arange(200))))
+    decoded = model.decode(model.encode(minibatch), minibatch)
+    np.testing.assert_allclose(decoded, adata.X.toarray(), atol=0.05)

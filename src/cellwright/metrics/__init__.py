@@ -48,6 +48,7 @@ from cellwright.metrics.r2 import R2
 from cellwright.metrics.rmse import RMSE
 from cellwright.metrics.silhouette import SILHOUETTE_CLUSTER, SILHOUETTE_LABEL
 from cellwright.metrics.spatial_coherence import SPATIAL_COHERENCE
+from cellwright.metrics.time_order import TIME_ORDER
 from cellwright.metrics.variance_error import VARIANCE_ERROR
 from cellwright.metrics.zeros_kept import ZEROS_KEPT
 
@@ -105,6 +106,7 @@ METRICS: dict[str, Metric] = {
     "transfer_accuracy": TRANSFER_ACCURACY,
     "transfer_f1": TRANSFER_F1,
     "spatial_coherence": SPATIAL_COHERENCE,
+    "time_order": TIME_ORDER,
 }
 
 __all__ = ["METRICS", "Metric"]

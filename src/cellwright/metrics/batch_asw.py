@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cellwright.errors import DataError
 from cellwright.metrics.labels import Labels, labels_and_batches
-from cellwright.metrics.metric import Metric
+from cellwright.metrics.metric import Metric, mean_over_labels
 from cellwright.metrics.silhouette import check_latent, scored_rows, widths
 
 Widths = Callable[[np.ndarray, np.ndarray], np.ndarray]  # latent and batches of one label -> a width per scored cell
+
+IN_TWO_BATCHES = "two cells or more in each of two batches"
 
 
 def batch_asw(latent: np.ndarray, labels_true: Labels, batches: Labels, *, seed: int = 0) -> float:
@@ -24,7 +25,7 @@ def batch_asw(latent: np.ndarray, labels_true: Labels, batches: Labels, *, seed:
     label or batch are left out, and so are labels in one batch only. Beyond `silhouette.SCORED_CELLS` cells of a label
     a sample drawn with `seed` is scored. Raises `DataError` where no label is in two batches.
     """
-    return mean_over_labels(batch_asw_by_label(labels_true, latent, batches, seed=seed), "batch_asw")
+    return mean_over_labels(batch_asw_by_label(labels_true, latent, batches, seed=seed), "batch_asw", IN_TWO_BATCHES)
 
 
 def batch_asw_by_label(labels_true: Labels, latent: np.ndarray, batches: Labels, *, seed: int = 0) -> dict[str, float]:
@@ -62,17 +63,6 @@ def _mixed(of_batches: Widths, latent: np.ndarray, batch: np.ndarray) -> float:
     return float(np.mean(1 - np.abs(of_batches(latent[rows], codes))))
 
 
-def mean_over_labels(by_label: dict[str, float], metric: str) -> float:
-    """The mean of those that are defined. Raises `DataError` where none is."""
-    defined = [value for value in by_label.values() if not np.isnan(value)]
-    if not defined:
-        raise DataError(
-            f"{metric} needs a label with two cells or more in each of two batches; none of {len(by_label)} has. "
-            "Give more cells, or coarser labels."
-        )
-    return float(np.mean(defined))
-
-
 BATCH_ASW = Metric(
     function=batch_asw,
     title="Batch silhouette within labels",
@@ -82,4 +72,5 @@ BATCH_ASW = Metric(
     needs=("latent", "labels_true", "batches"),
     citation="Luecken22",
     by_label=batch_asw_by_label,
+    over_labels=True,
 )

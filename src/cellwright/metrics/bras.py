@@ -9,9 +9,9 @@ grows with the number of cells, not with its square.
 
 import numpy as np
 
-from cellwright.metrics.batch_asw import mean_over_labels, mixed_by_label
+from cellwright.metrics.batch_asw import IN_TWO_BATCHES, mixed_by_label
 from cellwright.metrics.labels import Labels
-from cellwright.metrics.metric import Metric
+from cellwright.metrics.metric import Metric, mean_over_labels
 
 ROUNDING = 1e-12  # what is left of a distance between equal directions
 
@@ -23,7 +23,7 @@ def bras(latent: np.ndarray, labels_true: Labels, batches: Labels) -> float:
     in pairs no longer look mixed. Directions are from the origin of `latent`. Cells without label or batch are left
     out, and so are labels in one batch only. Raises `DataError` where no label is in two batches.
     """
-    return mean_over_labels(bras_by_label(labels_true, latent, batches), "bras")
+    return mean_over_labels(bras_by_label(labels_true, latent, batches), "bras", IN_TWO_BATCHES)
 
 
 def bras_by_label(labels_true: Labels, latent: np.ndarray, batches: Labels) -> dict[str, float]:
@@ -56,4 +56,5 @@ BRAS = Metric(
     needs=("latent", "labels_true", "batches"),
     citation="Rautenstrauch25",
     by_label=bras_by_label,
+    over_labels=True,
 )

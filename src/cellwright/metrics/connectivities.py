@@ -22,8 +22,8 @@ def connectivities(neighbours: Neighbours) -> "csr_matrix":
     """The symmetric graph `(n_obs, n_obs)` of UMAP [McInnes18, sections 3.1 and 4.1].
 
     The membership of a neighbour is exp(-max(0, d - rho) / sigma), rho the distance of the nearest one that does not
-    coincide with the cell, sigma such that a cell's memberships sum to log2 of the number of neighbours, itself counted. An edge
-    holds where either cell has it: a + b - a b.
+    coincide with the cell, sigma such that a cell's memberships sum to log2 of the number of neighbours, itself
+    counted. An edge holds where either cell has it: a + b - a b.
     """
     directed = neighbours.graph(_memberships(neighbours.distances.astype(np.float64)))
     directed.sort_indices()

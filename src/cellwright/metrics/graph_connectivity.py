@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellwright.errors import DataError
 from cellwright.metrics.labels import Labels
-from cellwright.metrics.metric import Metric
+from cellwright.metrics.metric import Metric, mean_over_labels
 from cellwright.metrics.neighbours import Neighbours, codes_beside
 
 if TYPE_CHECKING:
@@ -26,10 +25,7 @@ def graph_connectivity(neighbours: Neighbours, labels_true: Labels) -> float:
     single cell is left out: it would be connected by definition. Raises `DataError` where no label has two cells, for
     a cell without a label, and for no neighbours.
     """
-    defined = [share for share in connectivity_by_label(labels_true, neighbours).values() if not np.isnan(share)]
-    if not defined:
-        raise DataError("graph_connectivity needs a label of two cells or more; there is none. Give more cells.")
-    return float(np.mean(defined))
+    return mean_over_labels(connectivity_by_label(labels_true, neighbours), "graph_connectivity", "two cells or more")
 
 
 def connectivity_by_label(labels_true: Labels, neighbours: Neighbours) -> dict[str, float]:
@@ -57,4 +53,5 @@ GRAPH_CONNECTIVITY = Metric(
     needs=("neighbours", "labels_true"),
     citation="Luecken22",
     by_label=connectivity_by_label,
+    over_labels=True,
 )

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellwright.errors import DataError
 from cellwright.metrics.connectivities import connectivities
 from cellwright.metrics.diffusion import diffusion_map
 from cellwright.metrics.labels import Labels
-from cellwright.metrics.metric import Metric
+from cellwright.metrics.metric import Metric, mean_over_labels
 from cellwright.metrics.neighbours import Neighbours, codes_beside
 
 if TYPE_CHECKING:
@@ -36,14 +35,8 @@ def kbet(neighbours: Neighbours, labels_true: Labels, batches: Labels) -> float:
 
     Raises `DataError` where no label is left, for a cell without label or batch, and for no neighbours.
     """
-    by_label = kbet_by_label(labels_true, neighbours, batches)
-    defined = [value for value in by_label.values() if not np.isnan(value)]
-    if not defined:
-        raise DataError(
-            f"kbet needs a label with {LEAST_CELLS} cells of two batches or more; none of {len(by_label)} has. "
-            "Give more cells, or coarser labels."
-        )
-    return float(np.mean(defined))
+    label = f"{LEAST_CELLS} cells or more of two batches"
+    return mean_over_labels(kbet_by_label(labels_true, neighbours, batches), "kbet", label)
 
 
 def kbet_by_label(labels_true: Labels, neighbours: Neighbours, batches: Labels) -> dict[str, float]:
@@ -117,4 +110,5 @@ KBET = Metric(
     needs=("neighbours", "labels_true", "batches"),
     citation="Buttner19",
     by_label=kbet_by_label,
+    over_labels=True,
 )

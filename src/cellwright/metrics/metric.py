@@ -20,12 +20,15 @@ class Metric:
 
     `needs` are the names of the function's arguments: `labels_true`, `labels_predicted` and `clusters (n_obs,)`,
     `latent (n_obs, n_latent)`, `x_true` and `x_predicted (n_obs, n_vars)`, `x_real` and `x_generated
-    (n_obs, n_vars)`, of which row i is a cell of the same label on either side. For responses to a treatment:
-    `x_control`, `x_treated` and `x_predicted (n_cells, n_vars)`, of which no rows belong together; for many treatments,
-    a row each, `true_means` and `predicted_means (n_perturbations, n_vars)` and `target_gene (n_perturbations,)`, a
-    position or -1. For imputations: `x_hidden`, `x_entries` (NaN: not asked), `x_measured` and `x_expected`, `x_before`
-    and `x_after (n_obs, n_vars)`, `x_rna` and `x_protein (n_obs, n_pairs)` of the same cells; `x_first` and `x_second`
-    of two groups of cells.
+    (n_obs, n_vars)`, of which row i is a cell of the same label on either side. For integrations: `batches (n_obs,)`,
+    `neighbours` and `neighbours_before`, a `Neighbours` each, and `latent_before (n_obs, n_features)`, of what was not
+    corrected. For two modalities in one latent space: `latent_first` and `latent_second (n_obs, n_latent)` of the same
+    cells, `latent_reference (n_reference, n_latent)` and `labels_reference (n_reference,)` of others. For responses to
+    a treatment: `x_control`, `x_treated` and `x_predicted (n_cells, n_vars)`, of which no rows belong together; for
+    many treatments, a row each, `true_means` and `predicted_means (n_perturbations, n_vars)` and `target_gene
+    (n_perturbations,)`, a position or -1. For imputations: `x_hidden`, `x_entries` (NaN: not asked), `x_measured` and
+    `x_expected`, `x_before` and `x_after (n_obs, n_vars)`, `x_rna` and `x_protein (n_obs, n_pairs)` of the same cells;
+    `x_first` and `x_second` of two groups of cells.
     """
 
     function: Callable[..., float]
@@ -36,10 +39,31 @@ class Metric:
     needs: tuple[str, ...]
     citation: str | None = None  # a key of docs/references.bib; None for what every textbook holds
     by_label: Callable[..., dict[str, float]] | None = None  # takes `labels_true` beside what the function needs
+    over_labels: bool = False  # the function is the mean of `by_label` over labels, so both need but one evaluation
 
     def per_label(self, labels_true: Labels, **arrays: object) -> dict[str, float]:
         """The metric within each label, by the label's name; empty for a metric that means nothing within one label."""
         return {} if self.by_label is None else self.by_label(labels_true=labels_true, **arrays)
+
+    def overall_and_per_label(self, labels: Labels, /, **arrays: object) -> tuple[float, dict[str, float]]:
+        """Both, from the arrays that `needs` names; what is a mean over labels is evaluated once."""
+        within = {name: array for name, array in arrays.items() if name != "labels_true"}
+        if not self.over_labels:
+            return self.function(**arrays), self.per_label(labels, **within)
+        groups = self.per_label(labels, **within)
+        defined = [value for value in groups.values() if not np.isnan(value)]
+        # where no label has a value, the function says what is missing
+        return float(np.mean(defined)) if defined else self.function(**arrays), groups
+
+
+def mean_over_labels(by_label: dict[str, float], metric: str, label: str) -> float:
+    """The mean of the values that are defined. Raises `DataError`, which says what `label` is needed, where none is."""
+    defined = [value for value in by_label.values() if not np.isnan(value)]
+    if not defined:
+        raise DataError(
+            f"{metric} needs a label with {label}; none of {len(by_label)} has. Give more cells, or coarser labels."
+        )
+    return float(np.mean(defined))
 
 
 def within_labels(function: Callable[..., float]) -> Callable[..., dict[str, float]]:

@@ -17,6 +17,7 @@ from cellwright.models.gene_mean import GeneMean, GeneMeanOptions
 from cellwright.models.gene_shift import GeneShift, GeneShiftOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
 from cellwright.models.gp_response import GPResponse, GPResponseOptions
+from cellwright.models.harmony import Harmony, HarmonyOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
 from cellwright.models.joint_pca import JointPCA, JointPCAOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
@@ -25,6 +26,7 @@ from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
 from cellwright.models.knn_translation import KNNTranslation, KNNTranslationOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
+from cellwright.models.mmd_vae import MMDVAE, MMDVAEOptions
 from cellwright.models.model import Model
 from cellwright.models.multimodal_vae import MultimodalVAE, MultimodalVAEOptions
 from cellwright.models.no_change import NoChange, NoChangeOptions
@@ -32,6 +34,7 @@ from cellwright.models.parts.linear_shift import LinearShift
 from cellwright.models.parts.mean_shift import CommonShift, RawShift, SimilarShift
 from cellwright.models.pca import PCA, PCAOptions
 from cellwright.models.pca_shift import PCAShift, PCAShiftOptions
+from cellwright.models.pca_smoothed import PCASmoothed, PCASmoothedOptions
 from cellwright.models.real_cells import RealCells, RealCellsOptions
 from cellwright.models.response_vae import ResponseVAE, ResponseVAEOptions
 from cellwright.models.rnn import (
@@ -43,6 +46,8 @@ from cellwright.models.rnn import (
     SequenceForecasterOptions,
 )
 from cellwright.models.scgen import ScGen, ScGenOptions
+from cellwright.models.semi_vae import SemiVAE, SemiVAEOptions
+from cellwright.models.spatial import SpatialAutoencoder, SpatialAutoencoderOptions
 from cellwright.models.svd import SVD, SVDOptions
 from cellwright.models.transformer import (
     Transformer,
@@ -79,6 +84,20 @@ MODELS: dict[str, Entry] = {
     "pca": Entry(PCA, PCAOptions, "principal components of scaled log-normalised values; a baseline"),
     "pca_unscaled": Entry(
         PCA, PCAOptions, "principal components of log-normalised values as they are; a baseline", {"scale": False}
+    ),
+    "pca_smoothed": Entry(
+        PCASmoothed,
+        PCASmoothedOptions,
+        "principal components of values averaged over the cells beside a cell; a baseline",
+    ),
+    "pca_centred": Entry(
+        PCA,
+        PCAOptions,
+        "the same, with the mean of each batch taken off: a baseline of batch removal",
+        {"centre": "batch"},
+    ),
+    "harmony": Entry(
+        Harmony, HarmonyOptions, "principal components with the batches brought together in clusters; a baseline"
     ),
     "logistic": Entry(LogisticRegression, LogisticOptions, "logistic regression on principal components; a baseline"),
     "logistic_balanced": Entry(
@@ -160,6 +179,12 @@ MODELS: dict[str, Entry] = {
         MultimodalVAEOptions,
         "VAE of several modalities with one latent; cells may lack some; says what these would be",
     ),
+    "mmd_vae": Entry(
+        MMDVAE, MMDVAEOptions, "VAE with a penalty on how far the batches lie apart in its latent, by a kernel"
+    ),
+    "semi_vae": Entry(
+        SemiVAE, SemiVAEOptions, "semi-supervised VAE: labels, where known, have a place each in the latent; classifies"
+    ),
     "scgen": Entry(ScGen, ScGenOptions, "predicts responses to a treatment by a shift in the latent of a VAE"),
     "response_vae": Entry(
         ResponseVAE, ResponseVAEOptions, "VAE of counts with the response in its decoder, and a Gaussian process"
@@ -173,6 +198,11 @@ MODELS: dict[str, Entry] = {
     "diffusion": Entry(Diffusion, DiffusionOptions, "denoising diffusion on a VAE's latent; generates and imputes"),
     "gae": Entry(
         GraphAutoencoder, GraphAutoencoderOptions, "graph autoencoder: a cell together with its nearest training cells"
+    ),
+    "spatial_gae": Entry(
+        SpatialAutoencoder,
+        SpatialAutoencoderOptions,
+        "graph autoencoder of a tissue: a cell and its like among the cells beside it",
     ),
     "vgae": Entry(GraphAutoencoder, GraphAutoencoderOptions, "variational graph autoencoder", {"variational": True}),
     "contrastive": Entry(Contrastive, ContrastiveOptions, "contrastive learning: two masked views of a cell are near"),

@@ -10,6 +10,7 @@ References: [Pearson1901], [Hotelling33]; [Halko11] for many features; [Tipping9
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,15 +42,23 @@ class PCAOptions(Options):
     scale: bool = Field(default=True, description="scale every feature to unit variance on the training cells")
     max_value: float = Field(10.0, gt=0, description="values beyond this many standard deviations are cut, if scaled")
     transform: Transform = Field("log_normalise", description="of the values before centring")
+    centre: Literal["all", "batch"] = Field(
+        "all", description="whose mean is taken off: that of all training cells, or that of the cell's batch"
+    )
 
 
 class PCA(Model, Encodes, Decodes):
-    """Projects cells on the directions of largest variance of the training cells."""
+    """Projects cells on the directions of largest variance of the training cells.
+
+    Centred by batch, a cell of an unknown batch has the mean of the batches' means taken off.
+    """
 
     is_baseline = True
+    reads = frozenset({"views", "batch"})
     centre: Tensor
     spread: Tensor
     offset: Tensor
+    batch_offset: Tensor
     components: Tensor
     residual_variance: Tensor
     citations = ("Pearson1901", "Hotelling33")
@@ -63,6 +72,9 @@ class PCA(Model, Encodes, Decodes):
         self.register_buffer(
             "offset", torch.zeros(schema.n_vars)
         )  # mean of the standardised values: cutting moves it off zero
+        # of a batch beyond that of all; the last is of an unknown batch
+        n_offsets = schema.n_batch + 1 if options.centre == "batch" else 0
+        self.register_buffer("batch_offset", torch.zeros(n_offsets, schema.n_vars))
         self.register_buffer("components", torch.zeros(schema.n_vars, self.n_latent))
         self.register_buffer("residual_variance", torch.ones(()))
 
@@ -74,13 +86,16 @@ class PCA(Model, Encodes, Decodes):
         return self.standardised(minibatch) @ self.components
 
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
-        return self.decode_at(latent, minibatch.library)
+        return self.decode_at(latent, minibatch.library, self._offset_of_batch(minibatch))
 
     def decode_at(
-        self, latent: Float[Tensor, "n_obs n_latent"], library: Float[Tensor, "n_obs 1"]
+        self,
+        latent: Float[Tensor, "n_obs n_latent"],
+        library: Float[Tensor, "n_obs 1"],
+        offset: Tensor | float = 0.0,
     ) -> Float[Tensor, "n_obs n_vars"]:
-        """The mean over features, on the scale of the data, of cells of the given library."""
-        values = (latent @ self.components.T + self.offset) * self.spread + self.centre
+        """The mean over features, on the scale of the data, of cells of the given library; `offset` is of batches."""
+        values = (latent @ self.components.T + self.offset + offset) * self.spread + self.centre
         return transforms.invert(self.options.transform, values, library)
 
     def expected_log(
@@ -96,7 +111,8 @@ class PCA(Model, Encodes, Decodes):
 
     def standardised(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         """Transformed values minus the training mean, in training standard deviations if scaled."""
-        return self.standardise(transforms.apply(self.options.transform, minibatch.x))
+        values = self.standardise(transforms.apply(self.options.transform, minibatch.x))
+        return values - self._offset_of_batch(minibatch)
 
     def standardise(self, transformed: SparseRows) -> Float[Tensor, "n_obs n_vars"]:
         """The same of values that are transformed already; what was not measured is at the training mean."""
@@ -112,8 +128,15 @@ class PCA(Model, Encodes, Decodes):
                 f"PCA with {self.n_latent} components must have more training cells than that; it has "
                 f"{len(rows)}. Use a smaller n_latent."
             )
+        variance = self.learn_scale(source, rows)
+        explained, components = self._leading(_Blocks(source, rows, self.components.device), rng)
+        self.components.copy_(components)
+        left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.n_latent)
+        self.residual_variance.fill_(max(left, 1e-12))
+
+    def learn_scale(self, source: Source, rows: np.ndarray) -> Float[Tensor, " n_vars"]:
+        """Centre and spread of every feature; the variance of the standardised values, (n_vars,)."""
         device = self.components.device
-        blocks = _Blocks(source, rows, device)
         mean, variance = moments(source, rows, lambda m: transforms.apply(self.options.transform, m.x).dense(), device)
         self.centre.copy_(mean)
         self.spread.fill_(1)
@@ -121,15 +144,35 @@ class PCA(Model, Encodes, Decodes):
             # a feature that never varies stays at zero
             self.spread.copy_(torch.where(variance > 0, variance.sqrt(), 1.0))
         self.offset.zero_()  # of an earlier fit
+        self.batch_offset.zero_()
         mean, variance = moments(source, rows, self.standardised, device)
         self.offset.copy_(mean)
-        explained, components = self._leading(blocks, rng)
-        self.components.copy_(components)
-        left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.n_latent)
-        self.residual_variance.fill_(max(left, 1e-12))
+        if self.options.centre == "batch":
+            self.batch_offset.copy_(self._batch_means(source, rows))
+            _, variance = moments(source, rows, self.standardised, device)
+        return variance
+
+    def _offset_of_batch(self, minibatch: Minibatch) -> Tensor:
+        if self.options.centre == "all":
+            return self.offset.new_zeros(())
+        return self.batch_offset[minibatch.batch % len(self.batch_offset)]
+
+    def _batch_means(self, source: Source, rows: np.ndarray) -> Float[Tensor, "n_batch_and_none n_vars"]:
+        """Of the standardised values; of a batch without training cells, and of an unknown one, the mean of these."""
+        total, n = torch.zeros_like(self.batch_offset).double(), torch.zeros(len(self.batch_offset)).to(self.offset)
+        for minibatch in in_order(source, rows, BLOCK_ROWS):
+            cells = minibatch.to(self.offset.device)
+            code = cells.batch % len(n)
+            total.index_add_(0, code, self.standardised(cells).double())
+            n.index_add_(0, code, torch.ones_like(code).to(n))
+        known = n[:-1] > 0
+        means = total[:-1][known] / n[:-1][known, None]
+        total[:] = means.mean(dim=0) if known.any() else 0.0
+        total[:-1][known] = means
+        return total.float()
 
     def _leading(self, blocks: "_Blocks", rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The largest eigenvalues of the covariance and their eigenvectors, whose largest loading is made positive."""
+        """The largest eigenvalues of the covariance and their eigenvectors."""
         n_vars, k = self.schema.n_vars, self.n_latent
         basis = torch.eye(n_vars)
         if n_vars > EXACT_N_VARS:
@@ -138,9 +181,13 @@ class PCA(Model, Encodes, Decodes):
                 basis = torch.linalg.qr(blocks.covariance_times(self.standardised, basis)).Q
         small = (basis.T @ blocks.covariance_times(self.standardised, basis)).double()
         values, vectors = torch.linalg.eigh(small)
-        components = basis @ vectors.flip(1)[:, :k].float()
-        largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
-        return values.flip(0)[:k], components * torch.where(largest < 0, -1.0, 1.0)
+        return values.flip(0)[:k], signed(basis @ vectors.flip(1)[:, :k].float())
+
+
+def signed(components: Float[Tensor, "n_vars n_latent"]) -> Float[Tensor, "n_vars n_latent"]:
+    """The components, the largest loading of each made positive: their sign is nothing that data say."""
+    largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
+    return components * torch.where(largest < 0, -1.0, 1.0)
 
 
 class _Blocks:

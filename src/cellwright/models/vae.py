@@ -123,7 +123,10 @@ class VAE(Model, Encodes, Decodes, Generates, Imputes, Draws):
 
     def negative_elbo(self, minibatch: Minibatch, step: Step) -> Loss:
         """The two terms of the negative ELBO, in nats per cell."""
-        q = self.posterior(minibatch)
+        return self.negative_elbo_of(self.posterior(minibatch), minibatch, step)
+
+    def negative_elbo_of(self, q: GaussianLatent, minibatch: Minibatch, step: Step) -> Loss:
+        """The same of posteriors that are known already: what a model adds a term to that is about the latent."""
         z, kl = q.draw(step.noise.normal(minibatch.rows, self.options.n_latent))
         return Loss(
             {"reconstruction": -self.decoder.log_prob(z, minibatch), "kl": kl},

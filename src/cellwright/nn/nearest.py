@@ -20,11 +20,12 @@ def nearest(
     references: Float[Tensor, "n_references n_dims"],
     n_neighbors: int,
     *,
-    same: float = 0.0,
+    same: float | None = 0.0,
 ) -> tuple[Int[Tensor, "n_obs n_neighbors"], Float[Tensor, "n_obs n_neighbors"]]:
     """Positions and Euclidean distances of the nearest references, nearest first; -1 and infinity where there are none.
 
-    References at a distance of at most `same` times the query's norm are the query itself, and are left out.
+    References at a distance of at most `same` times the query's norm are the query itself, and are left out; with None
+    none is.
     """
     index = torch.full((len(queries), n_neighbors), -1, dtype=torch.int64, device=queries.device)
     distance = torch.full(index.shape, torch.inf, device=queries.device)
@@ -53,7 +54,7 @@ def position_among(
 
 
 def _nearest_of_block(
-    queries: Tensor, references: Tensor, width: int, same: float, spare: int = SPARE
+    queries: Tensor, references: Tensor, width: int, same: float | None, spare: int = SPARE
 ) -> tuple[Tensor, Tensor]:
     candidates, distance, itself = _candidates(queries, references, width + spare, same)
     order = torch.where(itself, torch.inf, distance).sort(dim=1, stable=True)
@@ -67,14 +68,15 @@ def _nearest_of_block(
     return index, distance
 
 
-def _candidates(queries: Tensor, references: Tensor, n: int, same: float) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(queries: Tensor, references: Tensor, n: int, same: float | None) -> tuple[Tensor, Tensor, Tensor]:
     """Positions of the `n` nearest references, ascending; their distances; which are the query itself."""
     proximity = _proximity(queries, references)
     # ascending, so that ties have one order whatever the rounding
     candidates = proximity.topk(min(n, len(references)), dim=1, largest=False).indices.sort(dim=1).values
     # squares from products are off by rounding errors of the norms, which near zero is everything
     distance = (references[candidates] - queries[:, None]).square().sum(dim=2).sqrt()
-    return candidates, distance, distance <= same * queries.norm(dim=1, keepdim=True)
+    least = -1.0 if same is None else same * queries.norm(dim=1, keepdim=True)
+    return candidates, distance, distance <= least
 
 
 def _proximity(queries: Tensor, references: Tensor) -> Tensor:

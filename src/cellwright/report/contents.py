@@ -46,6 +46,8 @@ class Cells:
     map: Map | None
     markers: pd.DataFrame | None
     composition: pd.DataFrame | None
+    enrichment: pd.DataFrame | None = None
+    places: np.ndarray | None = None  # in the tissue, (n_obs, 2)
 
 
 @dataclass
@@ -104,7 +106,7 @@ class StoredRun:
         if not path.is_file():
             return None
         try:
-            return _read_cells(path, self.record.model)
+            return _read_cells(path, self.record.model, self.record.notes.get("coordinates_key"))
         except _UNREADABLE as error:
             self.problems.append(f"cells.h5ad of {self.run.path.name} could not be read: {_first_line(error)}.")
             return None
@@ -255,12 +257,22 @@ def _scores_as_leaderboard(stored: StoredRun) -> pd.DataFrame:
     return _complete(scores.assign(seconds=record.wall_seconds, peak_bytes=float(record.peak_bytes or math.nan)))
 
 
-def _read_cells(path: Path, model: str) -> Cells:
+def _read_cells(path: Path, model: str, coordinates_key: str | None) -> Cells:
     with h5py.File(path) as file:
-        uns = file.get("uns", {})
-        tables = [read_elem(uns[name]) if name in uns else None for name in ("markers", "composition")]
+        uns, obsm = file.get("uns", {}), file.get("obsm", {})
+        names = ("markers", "composition", "enrichment")
+        tables = {name: _if_table(read_elem(uns[name])) if name in uns else None for name in names}
         obs = read_elem(file["obs"])
-        return Cells(obs, _read_map(file.get("obsm", {}), model, len(obs)), *map(_if_table, tables))
+        places = _read_places(obsm, coordinates_key)
+        return Cells(obs, _read_map(obsm, model, len(obs)), **tables, places=places)
+
+
+def _read_places(obsm: Any, key: str | None) -> np.ndarray | None:
+    """Two coordinates of each cell; of three the first two, of one none can be drawn."""
+    found = obsm.get(key) if key else None
+    if not isinstance(found, h5py.Dataset) or found.ndim != 2 or found.shape[1] < 2:
+        return None
+    return np.asarray(found[:, :2], dtype=np.float64)
 
 
 def _read_map(obsm: Any, model: str, n_obs: int) -> Map | None:

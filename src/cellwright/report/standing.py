@@ -22,9 +22,12 @@ GROUPS = {
     "Embedding": ("cluster", "reduce", "oracle", "reconstruct"),
     "Classification": ("classify",),
     "Generation": ("generate",),
+    "Domains refined by their neighbours": ("refine",),
 }
 # where it was scored, it orders the models, whatever else was
 DECISIVE, ABOUT_IT = "poisson_deviance", "Imputation"
+# of what a model makes of several batches
+TOTAL = "integration_total"
 # what a study makes of a metric: the end of its name, and how that is said
 DERIVED = {
     "placed": "placed",
@@ -97,7 +100,7 @@ class Standing:
 
     @cached_property
     def main(self) -> Column | None:
-        """What orders the entries: `DECISIVE`, else the ARI of k-means, else an ARI, else the first."""
+        """What orders the entries: `DECISIVE` or `TOTAL`, else the ARI of k-means, else an ARI, else the first."""
         return main_column(self.columns)
 
     def ranked(self, column: Column) -> list[Entry]:
@@ -170,7 +173,7 @@ def best_first(contents: Contents, data: str) -> list[StoredRun]:
 
 def main_column(columns: list[Column]) -> Column | None:
     """See `Standing.main`."""
-    decisive = [column for column in columns if column.metric == DECISIVE]
+    decisive = [column for column in columns if column.metric in (DECISIVE, TOTAL)]
     adjusted_rand = [column for column in columns if column.metric.startswith("ari")]
     k_means = [column for column in adjusted_rand if "kmeans" in column.task + column.metric]
     return next(iter(decisive + k_means + adjusted_rand + columns), None)

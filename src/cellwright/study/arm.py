@@ -13,6 +13,10 @@ from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
 # the abilities that a comparison scores; see `evaluate`
 SCORED = frozenset({"encodes", "classifies", "generates", "translates"})
+# baselines that take the batch off: competitors only where that is what is asked for
+OF_BATCHES = frozenset({"pca_centred", "harmony"})
+# and baselines that look at the places of cells
+OF_PLACES = frozenset({"pca_smoothed"})
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,15 @@ def with_baselines(
     modalities: Sequence[str] = (ONLY_MODALITY,),
     real_valued: Collection[str] = (),
     abilities: Collection[str] = SCORED,
+    without: Collection[str] = OF_BATCHES | OF_PLACES,
 ) -> list[Arm]:
     """The arms, preceded by the baselines that are not among them: no model stands alone.
 
     A baseline is added where it can do what one of the arms is scored by, one of `abilities`: encoders meet PCA,
     classifiers a logistic regression; of data with several modalities, those that read several. With
-    `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its options make it. Of
-    `real_valued` modalities (negative values, or gaps) they are told to take no logarithms, and those that decode to
-    give what is decoded: the other way zero is the least value.
+    `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its options make it. Nobody
+    is met by those in `without`. Of `real_valued` modalities (negative values, or gaps) they are told to take no
+    logarithms, and those that decode to give what is decoded: the other way zero is the least value.
     """
     there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
     scored = {ability for arm in arms for ability in arm.entry.abilities} & {*abilities}
@@ -69,7 +74,8 @@ def with_baselines(
         for name, entry in MODELS.items()
         if entry.model.is_baseline and entry.model.reads_several == several and scored & {*entry.abilities}
     ]
-    return [_baseline(name, real_valued) for name in baselines if name not in there] + arms
+    missing = [name for name in baselines if name not in there and name not in without]
+    return [_baseline(name, real_valued) for name in missing] + arms
 
 
 def _baseline(name: str, real_valued: Collection[str]) -> Arm:

@@ -9,7 +9,7 @@ continues. A model that fails is a row that says why.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from pydantic import Field
@@ -60,9 +60,16 @@ class CompareOptions(Options):
     )
 
 
+class Examine(Protocol):
+    """What is asked of every fitted model: it writes the scores into the run, and `cells.h5ad` last."""
+
+    def __call__(self, run: Run, model: Model, cells: Prepared, *, seed: int, for_looking: bool) -> None:
+        """Ask it; UMAP and the like only `for_looking`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A comparison to be run: its folder, its plan, and the cells of each seed."""
+    """A comparison to be run: its folder, its plan, the cells of each seed, and what is asked."""
 
     folder: Path
     name: str
@@ -70,6 +77,7 @@ class Study:
     fit_options: FitOptions
     cells: Callable[[int], Prepared]  # by seed
     provenance: dict[str, Any]  # the command, and where in the data what is
+    examine: Examine
 
 
 def compare(
@@ -100,22 +108,26 @@ def compare(
         return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
 
     prepared = cells(0)  # before the plan is written: a key that is not there must not become a study's
-    arms = with_baselines(asked, modalities=prepared.source.schema.modalities, real_valued=_real_valued(prepared))
-    arms = [arm for arm in arms if arm in asked or _can_use(arm, prepared)]
-    study = Study(
-        Path(out), name or data_name(data), arms, fit_options, cells, {"command": command, "open": dict(keys)}
-    )
+    arms = with_baselines(asked, modalities=prepared.source.schema.modalities, real_valued=real_valued(prepared))
+    arms = [arm for arm in arms if arm in asked or can_use(arm, prepared)]
+    provenance = {"command": command, "open": dict(keys)}
+    study = Study(Path(out), name or data_name(data), arms, fit_options, cells, provenance, evaluate)
     plan = {"compare": options, "open": keys, "fit": fit_options, "preprocess": preprocessing}
     free = {("compare", "models"), ("compare", "seeds"), ("fit", "checkpoint_seconds")}
     write_plan(study.folder, study.name, plan, free=free)
+    return write_leaderboard(study, run_study(study, prepared, options.seeds, watch))
+
+
+def run_study(study: Study, first: Prepared, seeds: int, watch: Callable[[Outcome], None]) -> list[Outcome]:
+    """Every arm with every seed, the leaderboard written after each; `first` are the cells of seed 0."""
     outcomes: list[Outcome] = []
-    for seed in range(options.seeds):
-        prepared = cells(seed) if seed else prepared
-        for arm in arms:
+    for seed in range(seeds):
+        prepared = study.cells(seed) if seed else first
+        for arm in study.arms:
             outcomes.append(run_arm(study, arm, seed, prepared))
             write_leaderboard(study, outcomes)
             watch(outcomes[-1])
-    return write_leaderboard(study, outcomes)
+    return outcomes
 
 
 def run_arm(study: Study, arm: Arm, seed: int, cells: Prepared) -> Outcome:
@@ -128,7 +140,7 @@ def run_arm(study: Study, arm: Arm, seed: int, cells: Prepared) -> Outcome:
         run.note("batch_key", cells.source.schema.batch.key if cells.source.schema.batch else None)
         run.note("preprocessing", cells.report)
         run.note("open", study.provenance["open"])
-        evaluate(run, model, cells, seed=seed, for_looking=seed == 0)
+        study.examine(run, model, cells, seed=seed, for_looking=seed == 0)
 
     what = {
         "options": arm.options().model_dump(mode="json"),
@@ -158,7 +170,7 @@ def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
         )
 
 
-def _real_valued(cells: Prepared) -> list[str]:
+def real_valued(cells: Prepared) -> list[str]:
     """The modalities with values that have no logarithm: negative ones, or gaps in sequences."""
     found = []
     for modality in cells.source.schema.modalities:
@@ -169,7 +181,7 @@ def _real_valued(cells: Prepared) -> list[str]:
     return found
 
 
-def _can_use(arm: Arm, cells: Prepared) -> bool:
+def can_use(arm: Arm, cells: Prepared) -> bool:
     """Whether the values are such as the model takes: of a baseline that nobody asked for no row need say so."""
     try:
         model = build_with(arm.model, cells.source.schema, arm.options())

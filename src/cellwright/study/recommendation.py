@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cellwright.metrics.harm import FLOOR, LIMITS
-from cellwright.study.statistics import interval
+from cellwright.study.paired import Key, Values, by_model, difference
 
 DEVIANCE = "poisson_deviance"
 DRAWN = "_drawn"  # of the same scores of draws
@@ -20,8 +20,6 @@ COLUMNS = [
     "model", "setting", "is_baseline", "n_seeds", "deviance", "best_baseline", "difference", "ci_low", "ci_high",
     *LIMITS, *(f"{name}{DRAWN}" for name in LIMITS), "means_are_harmless", "draws_are_harmless", "is_recommended",
 ]  # fmt: skip
-Key = tuple[str, str]  # model, setting
-Values = dict[str, dict[Key, pd.Series]]  # by metric: of each model the value of every seed
 
 
 def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
@@ -36,7 +34,7 @@ def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
     overall = scores[scores["group"] == ""] if len(scores) else scores
     if not len(overall) or DEVIANCE not in set(overall["metric"]):
         return pd.DataFrame(columns=COLUMNS)
-    values = {str(metric): _by_model(part) for metric, part in overall.groupby("metric")}
+    values = {str(metric): by_model(part) for metric, part in overall.groupby("metric")}
     judged = overall[overall["metric"] == DEVIANCE]
     names = zip(judged["model"].astype(str), judged["setting"].astype(str), strict=True)
     is_baseline = dict(zip(names, judged["is_baseline"].astype(bool), strict=True))
@@ -55,16 +53,11 @@ def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
     return table[COLUMNS]
 
 
-def _by_model(scores: pd.DataFrame) -> dict[Key, pd.Series]:
-    groups = scores.groupby(["model", "setting"], sort=False)
-    return {(str(model), str(setting)): part.set_index("seed")["value"] for (model, setting), part in groups}
-
-
 def _row(values: Values, key: Key, best: Key | None) -> dict[str, Any]:
     deviance = values[DEVIANCE][key]
     row: dict[str, Any] = {"model": key[0], "setting": key[1], "n_seeds": len(deviance)}
     row |= {"deviance": float(deviance.mean()), "best_baseline": "" if best is None else " ".join(filter(None, best))}
-    row |= _difference(values[DEVIANCE], key, best)
+    row |= difference(values[DEVIANCE], key, best)
     of_means, of_draws = ({n: _mean(values, key, f"{n}{end}") for n in LIMITS} for end in ("", DRAWN))
     asked = [name for name in LIMITS if name in values]
     row |= of_means | {f"{name}{DRAWN}": value for name, value in of_draws.items()}
@@ -76,15 +69,3 @@ def _row(values: Values, key: Key, best: Key | None) -> dict[str, Any]:
 def _mean(values: Values, key: Key, metric: str) -> float:
     found = values.get(metric, {}).get(key)
     return math.nan if found is None else float(found.mean())
-
-
-def _difference(by_seed: dict[Key, pd.Series], key: Key, best: Key | None) -> dict[str, float]:
-    """Mean difference over the seeds that both have, with its interval."""
-    nothing = dict.fromkeys(("difference", "ci_low", "ci_high"), math.nan)
-    if best is None or key == best:
-        return nothing
-    difference = (by_seed[key] - by_seed[best]).dropna()
-    if not len(difference):
-        return nothing
-    mean, _, low, high = interval(difference.to_numpy())
-    return {"difference": mean, "ci_low": low, "ci_high": high}

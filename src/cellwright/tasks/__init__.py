@@ -44,6 +44,12 @@ TASKS: dict[str, Task] = {
         "what a modality that was not measured on cells would be",
     ),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
+    "enrichment": Task(None, ("uns/enrichment",), "which cell types lie side by side, against permuted labels"),
+    "spatial": Task(
+        "encodes",
+        ("obsm/X_{model}", "obs/domain", "obs/domain_refined", "uns/domain", "uns/enrichment"),
+        "domains of a tissue, and what lies beside what",
+    ),
     "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
     "score": Task(None, (), "metrics, overall and per cell type"),
 }

@@ -8,11 +8,10 @@ The picture is for looking only: distances between groups and their sizes mean l
 import anndata as ad
 import numpy as np
 import torch
-from scipy import sparse
 
 from cellwright.errors import DataError
 from cellwright.keys import umap_key
-from cellwright.tasks.neighbours import cells_only, nearest, representation
+from cellwright.tasks.neighbours import Known, cells_only, representation
 
 # UMAP's own default; scanpy counts the cell itself as one of them
 N_NEIGHBORS = 15
@@ -36,23 +35,8 @@ def umap_of(latent: np.ndarray, seed: int) -> np.ndarray:
     cells = cells_only(len(latent))
     cells.obsm["latent"] = latent
     n_threads = torch.get_num_threads()
-    sc.pp.neighbors(cells, use_rep="latent", transformer=_Known(latent, seed), random_state=seed)
+    sc.pp.neighbors(cells, use_rep="latent", transformer=Known(latent, N_NEIGHBORS - 1, seed), random_state=seed)
     sc.tl.umap(cells, random_state=seed)
     # UMAP's compiled code sets the number of OpenMP's threads for the whole process
     torch.set_num_threads(n_threads)
     return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
-
-
-class _Known:
-    """Neighbours that are known already, in the shape of the scikit-learn transformer that scanpy asks for them."""
-
-    def __init__(self, latent: np.ndarray, seed: int) -> None:
-        self.indices, self.distances = nearest(latent, N_NEIGHBORS - 1, seed)
-
-    def get_params(self) -> dict[str, int]:
-        return {"n_neighbors": self.indices.shape[1] + 1}
-
-    def fit_transform(self, latent: np.ndarray) -> sparse.csr_matrix:
-        n_obs, width = self.indices.shape
-        starts = np.arange(0, n_obs * width + 1, width)
-        return sparse.csr_matrix((self.distances.ravel(), self.indices.ravel(), starts), shape=(n_obs, n_obs))

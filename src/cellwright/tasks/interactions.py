@@ -33,11 +33,11 @@ from cellwright.errors import DataError
 from cellwright.models import name_of
 from cellwright.models.model import Model
 from cellwright.tasks.ask import annotated, cells_for, needs
+from cellwright.tasks.permuted import against, permutations
 from cellwright.train.infer import BLOCK_ROWS
 
 # of weight: log2 of a ratio of weights near zero would dominate otherwise
 PSEUDOWEIGHT = 1e-3
-ROUNDING = 1e-9  # a permutation that leaves the labels as they were is as extreme as they are
 
 
 class InteractionOptions(Options):
@@ -82,7 +82,7 @@ def interactions(
             f"interactions must have a label with {options.min_cells} cells, and one with as many training cells; "
             "there is none. Lower min_cells, or give data with labels."
         )
-    null = np.stack([attention.means(permuted)[0][pairs] for permuted in _permutations(references, options)])
+    null = np.stack([attention.means(permuted)[0][pairs] for permuted in _permuted(references, options)])
     table = _compared(observed[pairs], null)
     table["share"] = equal.means(kind)[0][pairs].ravel()
     names = np.array(label.values)
@@ -160,30 +160,16 @@ def _by_taker(
     return sparse.csr_array(entries, shape=(n_references + n_labels, n_references))  # entries of one place are added
 
 
-def _permutations(references: Attention, options: InteractionOptions) -> Iterator[np.ndarray]:
+def _permuted(references: Attention, options: InteractionOptions) -> Iterator[np.ndarray]:
     """The references' labels, permuted within each section."""
-    rng = np.random.default_rng(options.seed)
-    label, batch = references.label.numpy(), references.batch.numpy()
-    sections = [np.flatnonzero(batch == section) for section in np.unique(batch)]
-    for _ in range(options.n_permutations):
-        permuted = label.copy()
-        for rows in sections:
-            permuted[rows] = label[rng.permutation(rows)]
-        yield permuted
+    label, section = references.label.numpy(), references.batch.numpy()
+    return permutations(label, section, options.n_permutations, options.seed)
 
 
 def _compared(observed: np.ndarray, null: np.ndarray) -> pd.DataFrame:
     """Observed (n_targets, n_neighbours) against its permutations (n_permutations, ...), a row per pair."""
-    expected, sd = null.mean(axis=0), null.std(axis=0, ddof=1)
-    off = np.abs(observed - expected)
-    p_value = (1 + (np.abs(null - expected) >= off - ROUNDING).sum(axis=0)) / (1 + len(null))
-    z = np.divide(observed - expected, sd, out=np.full_like(observed, np.nan), where=sd > ROUNDING)
-    columns = {
-        "attention": observed,
-        "expected": expected,
-        "effect": np.log2((observed + PSEUDOWEIGHT) / (expected + PSEUDOWEIGHT)),
-        "z": z,
-        "p_value": p_value,
-    }
+    found = against(observed, null)
+    effect = np.log2((observed + PSEUDOWEIGHT) / (found["expected"] + PSEUDOWEIGHT))
+    columns = {"attention": observed, "effect": effect, **found}
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
     return table.assign(p_adjusted=stats.false_discovery_control(table["p_value"]))

@@ -14,13 +14,13 @@ from cellwright.errors import DataError, MissingKey, UnsuitableValues
 EXACT_UP_TO = 50_000
 
 
-def representation(adata: ad.AnnData, use_rep: str) -> np.ndarray:
+def representation(adata: ad.AnnData, use_rep: str, *, role: str = "use_rep") -> np.ndarray:
     """`adata.obsm[use_rep]` as a dense `(n_obs, n_latent)`.
 
     Raises `MissingKey` if it is not there and `UnsuitableValues` if it is not finite.
     """
     if use_rep not in adata.obsm:
-        raise MissingKey.of("obsm", use_rep, "use_rep", adata.obsm.keys())
+        raise MissingKey.of("obsm", use_rep, role, adata.obsm.keys())
     values = adata.obsm[use_rep]
     latent = values.toarray() if sparse.issparse(values) else np.asarray(values)
     if not np.isfinite(latent).all():
@@ -63,3 +63,20 @@ def _nn_descent(latent: np.ndarray, n_neighbors: int, seed: int) -> tuple[np.nda
 def cells_only(n_obs: int) -> ad.AnnData:
     """An AnnData of `n_obs` cells and no values, for functions of scanpy that want one around a graph."""
     return ad.AnnData(obs=pd.DataFrame(index=np.arange(n_obs).astype(str)))
+
+
+class Known:
+    """Neighbours that are known already, in the shape of the scikit-learn transformer that scanpy asks for them."""
+
+    def __init__(self, latent: np.ndarray, n_neighbors: int, seed: int) -> None:
+        self.indices, self.distances = nearest(latent, n_neighbors, seed)
+
+    def get_params(self) -> dict[str, int]:
+        """Scanpy counts the cell itself as one of them."""
+        return {"n_neighbors": self.indices.shape[1] + 1}
+
+    def fit_transform(self, latent: np.ndarray) -> sparse.csr_matrix:
+        """Their distances, as a graph."""
+        n_obs, width = self.indices.shape
+        starts = np.arange(0, n_obs * width + 1, width)
+        return sparse.csr_matrix((self.distances.ravel(), self.indices.ravel(), starts), shape=(n_obs, n_obs))

@@ -53,12 +53,11 @@ def score(
 
 def score_rows(metric: Metric, name: str, labels: Any, **arrays: Any) -> list[ScoreRow]:
     """One metric: the row for all cells, and one per label if the metric has a meaning within a label."""
-    rows: list[ScoreRow] = [(metric.task, name, float(metric.function(**arrays)), metric.better, "")]
-    if labels is not None:
-        arrays.pop("labels_true", None)
-        groups = metric.per_label(labels, **arrays)
-        rows += [(metric.task, name, float(value), metric.better, group) for group, value in groups.items()]
-    return rows
+    if labels is None:
+        return [(metric.task, name, float(metric.function(**arrays)), metric.better, "")]
+    value, groups = metric.overall_and_per_label(labels, **arrays)
+    values = {"": value, **groups}
+    return [(metric.task, name, float(value), metric.better, group) for group, value in values.items()]
 
 
 def _metric(name: str) -> Metric:

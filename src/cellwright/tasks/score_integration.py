@@ -17,6 +17,7 @@ from cellwright.metrics import METRICS
 from cellwright.metrics.labels import Labels
 from cellwright.metrics.neighbours import Neighbours
 from cellwright.metrics.nmi import nmi
+from cellwright.metrics.silhouette import check_latent
 from cellwright.run import SCORE_COLUMNS
 from cellwright.tasks.cluster import N_NEIGHBORS, leiden_clusters
 from cellwright.tasks.neighbours import nearest
@@ -86,6 +87,7 @@ def _of_known_cells(arrays: dict[str, Any], rows: np.ndarray | None) -> dict[str
         if name in given:
             taken = taken[pd.notna(given[name][taken])]
     given = {name: array[taken] for name, array in given.items()}
+    check_latent(given["latent"], len(taken))
     if "batches" in given and len(pd.unique(given["batches"])) < 2:
         del given["batches"]
     return given

@@ -1,4 +1,4 @@
-"""Writes `scib_metrics.json`: small arrays and what scib-metrics makes of them, which `test_scib_reference.py` compares.
+"""Writes `scib_metrics.json`: small arrays and what scib-metrics makes of them, for `test_scib_reference.py`.
 
     python -m venv /somewhere/peer && /somewhere/peer/bin/pip install scib-metrics==0.5.10
     /somewhere/peer/bin/python tests/metrics/reference/make_scib_reference.py

@@ -32,6 +32,7 @@ from cellwright.core.schema import Schema
 from cellwright.data.source import Source, in_order
 from cellwright.errors import DataError, OptionError
 from cellwright.models.parts.encoder import Encoder, EncoderOptions
+from cellwright.models.parts.places import SAME_CELL, Placed, beside, refuse_strangers, spacing_of
 from cellwright.models.pca import PCA, PCAOptions
 from cellwright.nn import transform as transforms
 from cellwright.nn.dropout import Dropout
@@ -41,9 +42,6 @@ from cellwright.nn.mlp import ACTIVATIONS, Hidden, normaliser
 from cellwright.nn.nearest import nearest, position_among
 from cellwright.nn.precision import float32_on_cpu
 from cellwright.nn.transform import Transform
-
-SAME_CELL = 1e-4  # of a cell's norm; two cells that differ by less in 50 components have the same counts
-FAR = 10.0  # a cell that is so many times farther than references lie from each other is not in their tissue
 
 
 class GraphEncoder(EncoderOptions):
@@ -140,7 +138,8 @@ class NeighbourEncoder(Encoder):
     def nodes(self, inputs: SparseRows, minibatch: Minibatch) -> Nodes:
         """The cells with the features of `inputs` and the neighbours of the minibatch's own values, or places."""
         if self.options.graph == "space":
-            index, _ = self._beside(minibatch.coordinates, minibatch.batch)
+            features = self._project(self.inputs(minibatch))
+            index = self._beside(Placed.of(features, minibatch))
             return Nodes(self._project(inputs), index)
         whole = self.inputs(minibatch)
         features = self._project(whole)
@@ -187,12 +186,8 @@ class NeighbourEncoder(Encoder):
         self.scale.fill_(1)
         self._keep(source, rows)
         if self.options.graph == "space":
-            self.spacing.fill_(torch.inf)  # nothing is far from what is not measured yet
-            index, distance = self._beside(self.references.places, self.references.batch)
-            for batch in range(self.schema.n_batch):
-                nearest_of = distance[self.references.batch == batch, 0]
-                nearest_of = nearest_of[nearest_of.isfinite()]
-                self.spacing[batch] = nearest_of.max() if len(nearest_of) else torch.inf
+            self.spacing.copy_(spacing_of(self._placed, self.schema.n_batch))
+            index, _ = beside(self._placed, self._placed, self.options.n_neighbors)
         else:
             index, _ = self._alike(self.references.features)
         self.references.set(neighbours=index)
@@ -226,18 +221,17 @@ class NeighbourEncoder(Encoder):
     def _alike(self, features: Tensor) -> tuple[Tensor, Tensor]:
         return nearest(features, self.references.features, self.options.n_neighbors, same=SAME_CELL)
 
-    def _beside(self, places: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest references of the same section."""
-        if not self.n_references:
-            return nearest(places, self.references.places, self.options.n_neighbors)
-        index = torch.empty(len(places), self.options.n_neighbors, dtype=torch.int64, device=places.device)
-        distance = torch.empty(index.shape, device=places.device)
-        for section in batch.unique().tolist():
-            here, there = (torch.nonzero(cells == section)[:, 0] for cells in (batch, self.references.batch))
-            found, distance[here] = nearest(places[here], self.references.places[there], self.options.n_neighbors)
-            self._refuse_strangers(section, distance[here, 0])
-            index[here] = torch.where(found >= 0, there[found.clamp(min=0)], -1)
-        return index, distance
+    def _beside(self, cells: Placed) -> Tensor:
+        """Positions of the nearest references of the same section."""
+        kept = self._placed
+        index, distance = beside(cells, kept, self.options.n_neighbors)
+        if self.n_references:
+            refuse_strangers(cells, kept, distance, self.spacing, self.schema)
+        return index
+
+    @property
+    def _placed(self) -> Placed:
+        return Placed(self.references.features, self.references.places, self.references.batch)
 
     def _itself(self, nodes: Nodes, minibatch: Minibatch) -> Tensor:
         """The position of each cell among the references: by its features, in space also by its place and section."""
@@ -255,20 +249,3 @@ class NeighbourEncoder(Encoder):
             least, among = distance.masked_fill(~beside, torch.inf).min(dim=1)
             found[here] = torch.where(least <= SAME_CELL * features[here].norm(dim=1), there[among], -1)
         return found
-
-    def _refuse_strangers(self, section: int, distance: Tensor) -> None:
-        """Refuse cells of a section that was not trained on, and cells far from the references of theirs."""
-        known = self.schema.batch
-        name = "their section" if known is None else f"{known.key} {known.values[section]!r}"
-        if section < 0 or not (self.references.batch == section).any():
-            of = "an unknown section" if section < 0 else f"{name}, which has no training cell"
-            raise DataError(
-                f"{len(distance)} cells must lie in a section that was trained on, for graph='space' links cells to "
-                f"training cells beside them; they are of {of}. Fit on all sections, or choose graph='expression'."
-            )
-        far = int((distance > FAR * self.spacing[section]).sum())
-        if far:
-            raise DataError(
-                f"{far} cells must lie within the tissue of the training cells of {name}; they are more than {FAR:g} "
-                "times farther from it than its cells are from each other. Give coordinates in the same unit and frame."
-            )

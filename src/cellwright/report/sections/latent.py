@@ -52,7 +52,7 @@ def context(contents: Contents) -> Context | None:
         return None
     figures = []
     for data in contents.data_names:
-        panels = [panel for run in best_first(contents, data) if (panel := _panel(run)) is not None]
+        panels = [panel for run in best_first(contents, data) if (panel := panel_of(run)) is not None]
         if panels:
             figures.append({"data": short(data), "figure": _figure(panels), "caption": _caption(panels)})
     return {"figures": figures, "name_data": len(figures) > 1} if figures else None
@@ -76,7 +76,8 @@ def colour_scale(columns: Iterable[pd.Series]) -> dict[str, str]:
     return {**colours(name for name, _ in counts.most_common(MOST_CATEGORIES - 1)), OTHER: NO_CATEGORY}
 
 
-def _panel(run: StoredRun) -> Panel | None:
+def panel_of(run: StoredRun) -> Panel | None:
+    """The cells of a run; None where it has no map."""
     if run.cells is None or run.cells.map is None:
         return None
     keys = {"label": run.label_key, "cluster": run.record.notes.get("cluster_key", "cluster"), "batch": run.batch_key}
@@ -91,15 +92,18 @@ def _figure(panels: list[Panel]) -> Figure:
         "cell": {}
     }
     n_legend = max(map(len, scales.values()))
-    look = _layout([in_figure(panel.title, 32) for panel in panels], n_columns, n_legend)
+    look = map_layout([in_figure(panel.title, 32) for panel in panels], n_columns, n_legend)
     views = {f"by {role}": {"key": role, "layout": look} for role in scales}
-    drawn = [_drawn(panel, i, scales) for i, panel in enumerate(panels)]
-    shared = {"panels": drawn, "keys": {role: _legend(scale) for role, scale in scales.items()}}
+    shared = {
+        "panels": [drawn(panel, i, scales) for i, panel in enumerate(panels)],
+        "keys": {role: legend_of(scale) for role, scale in scales.items()},
+    }
     height = {1: 500, 2: 390, 3: 300}[n_columns] * -(-len(panels) // n_columns) + 38 + legend(n_legend)[1]
     return Figure(views, height, "Maps of the cells, one per model", kind="cells", shared=shared)
 
 
-def _drawn(panel: Panel, index: int, scales: dict[str, dict[str, str]]) -> Json:
+def drawn(panel: Panel, index: int, scales: dict[str, dict[str, str]]) -> Json:
+    """A panel as the page's script takes it, on the axes of that index."""
     rows = drawn_rows(len(panel.names))
     return {
         "x": _rounded(panel.map.coordinates[rows, 0]),
@@ -117,12 +121,14 @@ def _codes(column: pd.Series, scale: dict[str, str]) -> list[int]:
     return [place.get(name, place.get(OTHER, -1)) if has else -1 for name, has in zip(names, known, strict=True)]
 
 
-def _legend(scale: dict[str, str]) -> Json:
+def legend_of(scale: dict[str, str]) -> Json:
+    """The names and colours of a scale, as the page's script takes them."""
     names = [in_figure(name, 28) for name in scale]
     return {"categories": names, "colours": list(scale.values()), "none": NO_CATEGORY}
 
 
-def _layout(titles: list[str], n_columns: int, n_legend: int) -> Json:
+def map_layout(titles: list[str], n_columns: int, n_legend: int) -> Json:
+    """Maps in rows of `n_columns`, a title above each, room for a legend of so many names below."""
     places = grid(len(titles), n_columns, gap_x=0.03, gap_y=0.14 / -(-len(titles) // n_columns))
     bare = {"showgrid": False, "showticklabels": False, "ticks": "", "mirror": True, "showline": True}
     axes: Json = {}

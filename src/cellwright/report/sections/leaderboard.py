@@ -8,6 +8,7 @@ import math
 
 from cellwright.report.augmentation import is_of_augmentation
 from cellwright.report.contents import Contents
+from cellwright.report.integrations import is_of_integration
 from cellwright.report.recovery import is_of_recovery
 from cellwright.report.responses import is_of_responses
 from cellwright.report.score_table import between_ends, headings, row, spread
@@ -22,7 +23,8 @@ def context(contents: Contents) -> Context | None:
     Each has a view for all cells and one for held-out cells, where both were scored. Responses to a treatment,
     imputations and what added cells do for classifiers have sections of their own.
     """
-    if is_of_responses(contents) or is_of_augmentation(contents) or is_of_recovery(contents):
+    elsewhere = (is_of_responses, is_of_augmentation, is_of_recovery, is_of_integration)
+    if any(is_of(contents) for is_of in elsewhere):
         return None
     blocks: dict[str, dict[str, list[Context]]] = {}
     if not contents.is_study and contents.leaderboard["mean"].isna().all():

@@ -11,6 +11,7 @@ import pandas as pd
 from cellwright.metrics import METRICS
 from cellwright.report.augmentation import is_of_augmentation
 from cellwright.report.contents import Contents, entry_title
+from cellwright.report.integrations import is_of_integration
 from cellwright.report.recovery import is_of_recovery
 from cellwright.report.responses import is_of_responses
 from cellwright.report.section import Context, Section
@@ -21,7 +22,8 @@ from cellwright.report.theme import LINE, SEQUENTIAL, Figure, Json, axis, layout
 
 def context(contents: Contents) -> Context | None:
     """A figure per data set with scores per group; a button per metric, task and kind of cells."""
-    if is_of_responses(contents) or is_of_augmentation(contents) or is_of_recovery(contents):
+    elsewhere = (is_of_responses, is_of_augmentation, is_of_recovery, is_of_integration)
+    if any(is_of(contents) for is_of in elsewhere):
         return None  # sections of their own
     grouped = contents.leaderboard[(contents.leaderboard["group"] != "") & contents.leaderboard["mean"].notna()]
     blocks = [_block(contents, str(data), rows) for data, rows in grouped.groupby("data", sort=False)]

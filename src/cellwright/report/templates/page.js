@@ -71,13 +71,13 @@
     };
   }
 
-  // a view shows all panels, or those that it lists
+  // a view shows all panels, or those that it lists; a panel with a key of its own shares only the colours of the view's
   function cellTraces({ panels, keys }, { key, panels: chosen }) {
     const { categories, colours, none } = keys[key], inLegend = new Set(), traces = [];
     for (const panel of chosen ? chosen.map((at) => panels[at]) : panels) {
       const size = panel.size ?? Math.min(7, Math.max(2.5, 180 / Math.sqrt(panel.x.length))), members = new Map();
       panel.x.forEach((_, cell) => {
-        const code = panel.codes[key]?.[cell] ?? -1;
+        const code = panel.codes[panel.key ?? key]?.[cell] ?? -1;
         if (!members.has(code)) members.set(code, []);
         members.get(code).push(cell);
       });
