@@ -52,14 +52,16 @@ class Metric:
         if self.mean_over is None:
             return self.function(**arrays), self.per_label(labels, **within)
         groups = self.per_label(labels, **within)
-        codes, names = codes_of(labels, "labels_true")
-        cells = dict(zip(names, np.bincount(codes[codes >= 0]), strict=True))
-        weights = {
-            name: cells[name] if self.mean_over == "cells" else 1 for name in groups if not np.isnan(groups[name])
-        }
-        if not weights:
+        defined = [name for name, value in groups.items() if not np.isnan(value)]
+        if not defined:
             return self.function(**arrays), groups  # it says what is missing
-        return float(np.average([groups[name] for name in weights], weights=list(weights.values()))), groups
+        weights = _cells_of(labels) if self.mean_over == "cells" else dict.fromkeys(defined, 1)
+        return float(np.average([groups[n] for n in defined], weights=[weights[n] for n in defined])), groups
+
+
+def _cells_of(labels: Labels) -> dict[str, int]:
+    codes, names = codes_of(labels, "labels_true")
+    return dict(zip(names, np.bincount(codes[codes >= 0]).tolist(), strict=True))
 
 
 def mean_over_labels(by_label: dict[str, float], metric: str, label: str) -> float:
