@@ -88,9 +88,7 @@ def test_a_model_without_the_ability_is_refused_with_those_that_have_it(cells):
     class Mute(Model):
         support = PCA.support
 
-    sentence = (
-        r"cannot do `reduce`: it must have the ability 'encodes'; it has nothing .*pca, pca_unscaled.*ae.* can\."
-    )
+    sentence = r"cannot do `reduce`: it must have the ability 'encodes'; it has nothing .*pca, pca_unscaled.*ae.* can\."
     with pytest.raises(AbilityError, match=sentence):
         needs(Mute(open_data(cells).schema, PCAOptions()), Encodes, "reduce")
 
