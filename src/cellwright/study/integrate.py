@@ -35,7 +35,7 @@ UNCORRECTED = "pca"
 # the batch goes late in a training, when little of the loss is left to gain: a VAE that stopped at the usual rule had a
 # third less of the mixing that it had when its validation loss stopped falling (docs/integration.md)
 PATIENT = FitOptions(min_improvement=0.0, patience=30)
-USUAL_MODELS = ("vae", "mmd_vae", "aae")
+USUAL_MODELS = ("vae", "vae:beta=2", "mmd_vae")
 
 
 class IntegrateOptions(Options):
