@@ -59,6 +59,7 @@ PUBLIC = [
     "MissingKey",
     "Model",
     "MODELS",
+    "NBBackground",
     "NegativeBinomial",
     "open_data",
     "OptionError",
