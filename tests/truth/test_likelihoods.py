@@ -25,6 +25,7 @@ class Proteins(NamedTuple):
     adata: AnnData
     is_foreground: np.ndarray  # (n_obs, n_vars)
     log_background: np.ndarray  # (n_vars,), of a cell of mean depth
+    log_theta: np.ndarray  # (n_vars,)
     depth: np.ndarray  # (n_obs,), of its logarithm
     odds: np.ndarray  # (n_obs, n_vars), logarithms of those of the foreground, if all but the answer is known
 
@@ -44,22 +45,28 @@ def proteins():
     counts = rng.poisson(rng.gamma(theta, np.where(is_foreground, means[1], means[0]) / theta))
     logs = [nbinom.logpmf(counts, theta, theta / (theta + mean)) for mean in means]
     odds = np.where(has[kind], np.log(9), -np.log(9)) + logs[1] - logs[0]
-    return Proteins(AnnData(counts.astype(np.float32)), is_foreground, log_background, depth, odds)
+    return Proteins(AnnData(counts.astype(np.float32)), is_foreground, log_background, np.log(theta), depth, odds)
 
 
 @pytest.fixture(scope="module")
-def found(proteins):
-    """log background and the probability of the foreground (2, n_obs, n_vars), as a small VAE finds them."""
+def model(proteins):
     data = open_data(proteins.adata)
     model = build("vae", data.schema, likelihood="nb_background", n_latent=4)
     fit(model, data, FitOptions(seed=0), progress=False)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def found(proteins, model):
+    """log background and the probability of the foreground (2, n_obs, n_vars), as a small VAE finds them."""
 
     @torch.no_grad()
     def answers(cells: Minibatch) -> torch.Tensor:
-        head, h = model.eval().decoder.head, model.decoder(model.encode(cells), cells)
+        head, h = model.decoder.head, model.decoder(model.encode(cells), cells)
         return torch.stack([head.log_background(h), head.foreground_given(h, cells.x, cells.library)])
 
-    return torch.cat([answers(m) for m in in_order(data, np.arange(N_OBS), 500)], dim=1).numpy()
+    cells = in_order(open_data(proteins.adata), np.arange(N_OBS), 500)
+    return torch.cat([answers(minibatch) for minibatch in cells], dim=1).numpy()
 
 
 def test_the_vae_recovers_planted_backgrounds_of_proteins(proteins, found):
@@ -79,3 +86,8 @@ def test_the_vae_recovers_which_cells_have_a_protein(proteins, found):
     assert found_auc > known_auc - 0.01
     found_right, known_right = ((p == proteins.is_foreground).mean() for p in (found[1] > 0.5, proteins.odds > 0))
     assert found_right > known_right - 0.01
+
+
+def test_the_vae_recovers_planted_theta_of_proteins(proteins, model):
+    log_theta = model.decoder.head.log_theta.detach().numpy()
+    assert np.corrcoef(log_theta, proteins.log_theta)[0, 1] > 0.9
