@@ -63,6 +63,7 @@ PUBLIC = [
     "MissingKey",
     "Model",
     "MODELS",
+    "NBBackground",
     "NegativeBinomial",
     "open_data",
     "OptionError",

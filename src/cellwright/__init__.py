@@ -57,6 +57,7 @@ _WHERE = {
     "LIKELIHOODS": "likelihoods",
     "Bernoulli": "likelihoods.bernoulli",
     "Gaussian": "likelihoods.gaussian",
+    "NBBackground": "likelihoods.nb_background",
     "NegativeBinomial": "likelihoods.negative_binomial",
     "Poisson": "likelihoods.poisson",
     "ZINB": "likelihoods.zinb",

@@ -8,6 +8,7 @@ from cellwright.core.options import chosen_from, chosen_per_name
 from cellwright.likelihoods.bernoulli import Bernoulli
 from cellwright.likelihoods.gaussian import Gaussian
 from cellwright.likelihoods.head import Head, Likelihood
+from cellwright.likelihoods.nb_background import NBBackground
 from cellwright.likelihoods.negative_binomial import NegativeBinomial
 from cellwright.likelihoods.poisson import Poisson
 from cellwright.likelihoods.zinb import ZINB
@@ -21,6 +22,7 @@ __all__ = [
     "Head",
     "Likelihood",
     "LikelihoodPerModality",
+    "NBBackground",
     "NegativeBinomial",
     "Poisson",
 ]
@@ -28,6 +30,7 @@ __all__ = [
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "bernoulli": Bernoulli,
     "gaussian": Gaussian,
+    "nb_background": NBBackground,
     "negative_binomial": NegativeBinomial,
     "poisson": Poisson,
     "zinb": ZINB,
