@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from cellwright.core.options import ChosenFrom, Options
+from cellwright.core.options import ChosenFrom, ChosenPerName, Options
 from cellwright.data.preprocess import PreprocessOptions
 
 
@@ -117,11 +117,17 @@ def _is_list(field: FieldInfo) -> bool:
 
 def _names(field: FieldInfo) -> list[str]:
     """What it is chosen from, if it is chosen by name among options of their own (see `chosen_from`)."""
-    made_by = [validator.func for validator in field.metadata if isinstance(validator, BeforeValidator)]
-    return [name for choice in made_by if isinstance(choice, ChosenFrom) for name in choice.table]
+    choices = [made.choice if isinstance(made, ChosenPerName) else made for made in _made_by(field)]
+    return [name for choice in choices if isinstance(choice, ChosenFrom) for name in choice.table]
+
+
+def _made_by(field: FieldInfo) -> list[Any]:
+    return [validator.func for validator in field.metadata if isinstance(validator, BeforeValidator)]
 
 
 def _how_to_write(field: FieldInfo) -> str:
+    if any(isinstance(made, ChosenPerName) for made in _made_by(field)):
+        return f": MODALITY=NAME, separated by commas; names are {', '.join(_names(field))}"
     if names := _names(field):
         return f": {', '.join(names)}; with settings NAME:option=value:..."
     return """, separated by commas (a name with a comma in quotes: '"A, B",C')""" if _is_list(field) else ""
@@ -136,4 +142,6 @@ def shown_default(default: Any) -> Any:
     """A default as help and tables show it: its name of what is chosen by one, of a list text with commas."""
     if isinstance(default, Options):
         return dict(default)["name"]
+    if isinstance(default, Mapping):
+        return ",".join(f"{name}={dict(chosen)['name']}" for name, chosen in default.items())
     return ",".join(default) if isinstance(default, tuple) else default

@@ -101,6 +101,30 @@ class Draws(ABC):
         """A second measurement as it could be, with the noise of counting; of models of counts only."""
 
 
+class Translates(ABC):
+    """Says what a modality that was not measured on a cell would be, from those that were."""
+
+    @abstractmethod
+    def translate(
+        self, minibatch: Minibatch, modality: str, generator: Generator
+    ) -> Float[Tensor, "n_obs n_features_of_modality"]:
+        """What is expected of the modality given the others of the cell, on the scale of the data.
+
+        The cell's own values of it are not looked at. NaN where a cell has no other modality. What is averaged over
+        draws is drawn with the generator.
+        """
+
+
+class DrawsModality(ABC):
+    """Makes a modality that was not measured on a cell, as a measurement could be."""
+
+    @abstractmethod
+    def draw_modality(
+        self, minibatch: Minibatch, modality: str, generator: Generator
+    ) -> Float[Tensor, "n_obs n_features_of_modality"]:
+        """One draw of what `Translates.translate` gives the expectation of, with the noise of measurement."""
+
+
 class Forecasts(ABC):
     """Continues a sequence."""
 
@@ -154,6 +178,8 @@ ABILITIES: dict[str, type] = {
     "generates": Generates,
     "imputes": Imputes,
     "draws": Draws,
+    "translates": Translates,
+    "draws_modality": DrawsModality,
     "forecasts": Forecasts,
     "attends": Attends,
     "perturbs": Perturbs,

@@ -68,6 +68,35 @@ def chosen_from(table: Mapping[str, type[Options]], role: str) -> ChosenFrom:
     return ChosenFrom(table, role)
 
 
+@dataclass(frozen=True)
+class ChosenPerName:
+    """What makes an option of a choice per name (of a modality): see `chosen_per_name`."""
+
+    choice: ChosenFrom
+
+    def __call__(self, value: object) -> dict[str, Options]:
+        """The options by name that the value is or stands for."""
+        if isinstance(value, str):
+            value = dict(self._pair(part) for part in value.split(",") if part.strip())
+        if not isinstance(value, Mapping):
+            raise OptionError(
+                f"{self.choice.role} must be given by name, such as {{'rna': {next(iter(self.choice.table))!r}}}; "
+                f"it is {value!r}."
+            )
+        return {str(name): self.choice(chosen) for name, chosen in value.items()}
+
+    def _pair(self, text: str) -> tuple[str, str]:
+        name, equals, chosen = text.strip().partition("=")
+        if not equals:
+            raise OptionError(f"{self.choice.role} must be name={self.choice.role}, separated by commas; got {text!r}.")
+        return name.strip(), chosen.strip()
+
+
+def chosen_per_name(table: Mapping[str, type[Options]], role: str) -> ChosenPerName:
+    """As `chosen_from`, but a choice for each of several names: a dict, or text `name=choice,other=choice`."""
+    return ChosenPerName(ChosenFrom(table, role))
+
+
 def name_and_settings(text: str) -> tuple[str, dict[str, Any]]:
     """From `name` or `name:option=value:...`; a value is JSON where it can be (20, .5 is not, 0.5, true), else text.
 

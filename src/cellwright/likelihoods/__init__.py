@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from cellwright.core.options import chosen_from
+from cellwright.core.options import chosen_from, chosen_per_name
 from cellwright.likelihoods.bernoulli import Bernoulli
 from cellwright.likelihoods.gaussian import Gaussian
 from cellwright.likelihoods.head import Head, Likelihood
@@ -20,6 +20,7 @@ __all__ = [
     "Gaussian",
     "Head",
     "Likelihood",
+    "LikelihoodPerModality",
     "NegativeBinomial",
     "Poisson",
 ]
@@ -34,3 +35,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 
 # an option of a model: a likelihood, its options as a dict with its "name", or the bare name; its JSON is the dict
 AnyLikelihood = Annotated[SerializeAsAny[Likelihood], BeforeValidator(chosen_from(LIKELIHOODS, "likelihood"))]
+# a likelihood for each of several modalities, by name; its JSON is a dict of dicts
+LikelihoodPerModality = Annotated[
+    dict[str, SerializeAsAny[Likelihood]], BeforeValidator(chosen_per_name(LIKELIHOODS, "likelihood"))
+]

@@ -24,6 +24,7 @@ from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
 from cellwright.models.model import Model
+from cellwright.models.multimodal_vae import MultimodalVAE, MultimodalVAEOptions
 from cellwright.models.no_change import NoChange, NoChangeOptions
 from cellwright.models.parts.linear_shift import LinearShift
 from cellwright.models.parts.mean_shift import CommonShift, RawShift, SimilarShift
@@ -141,6 +142,11 @@ MODELS: dict[str, Entry] = {
     ),
     "vae": Entry(
         VAE, VAEOptions, "variational autoencoder with a count likelihood and a batch-conditioned decoder; generates"
+    ),
+    "multimodal_vae": Entry(
+        MultimodalVAE,
+        MultimodalVAEOptions,
+        "VAE of several modalities with one latent; cells may lack some; says what these would be",
     ),
     "scgen": Entry(ScGen, ScGenOptions, "predicts responses to a treatment by a shift in the latent of a VAE"),
     "response_vae": Entry(

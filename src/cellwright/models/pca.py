@@ -74,8 +74,14 @@ class PCA(Model, Encodes, Decodes):
         return self.standardised(minibatch) @ self.components
 
     def decode(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
+        return self.decode_at(latent, minibatch.library)
+
+    def decode_at(
+        self, latent: Float[Tensor, "n_obs n_latent"], library: Float[Tensor, "n_obs 1"]
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """The mean over features, on the scale of the data, of cells of the given library."""
         values = (latent @ self.components.T + self.offset) * self.spread + self.centre
-        return transforms.invert(self.options.transform, values, minibatch.library)
+        return transforms.invert(self.options.transform, values, library)
 
     def expected_log(
         self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch

@@ -3,10 +3,11 @@
     batch code (n_obs,), covariates (n_obs, n_covariates) -> (n_obs, width)
 
 A cell of an unknown batch (code -1) gets equal shares of all batches: the decoder then answers for the average batch.
+Where some batches were never met (a modality that was not measured there), it is the average of those that were.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,9 +18,12 @@ from cellwright.core.schema import Schema
 class Conditions(nn.Module):
     """One-hot batch (nothing for a single batch) and covariates; continuous ones are standardised as they are met."""
 
+    is_met: Tensor
+
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.n_batch = schema.n_batch
+        self.register_buffer("is_met", torch.ones(schema.n_batch, dtype=torch.bool))
         self.continuous = _continuous_columns(schema)
         # momentum None is the plain average over all minibatches seen
         self.standardise = (
@@ -34,11 +38,22 @@ class Conditions(nn.Module):
             covariates[:, self.continuous] = self.standardise(covariates[:, self.continuous])
         return torch.cat([self._one_hot_batch(minibatch.batch), covariates], dim=1) if self.width else covariates
 
+    def met(self, batch: Int[Tensor, " n_obs"]) -> None:
+        """Say of which batches the training cells were; all batches are met until this is said."""
+        self.is_met.zero_()
+        self.is_met[batch[batch >= 0].unique()] = True
+        if not self.is_met.any():
+            self.is_met.fill_(1)
+
+    def known(self, batch: Int[Tensor, " n_obs"]) -> Int[Tensor, " n_obs"]:
+        """The codes, -1 for a batch that was never met."""
+        return torch.where(self.is_met[batch.clamp(min=0)], batch, -1)
+
     def _one_hot_batch(self, batch: Tensor) -> Tensor:
         if self.n_batch == 1:
             return batch.new_zeros((len(batch), 0), dtype=torch.float32)
         known = functional.one_hot(batch.clamp(min=0), self.n_batch).to(torch.float32)
-        return torch.where(batch[:, None] >= 0, known, 1 / self.n_batch)
+        return torch.where(batch[:, None] >= 0, known, self.is_met / self.is_met.sum())
 
 
 def _continuous_columns(schema: Schema) -> list[int]:

@@ -52,8 +52,13 @@ class FeatureDecoder(nn.Module):
 
     def mean(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs n_vars"]:
         """E[x | latent] on the scale of the data."""
-        mean = self.head.mean(self(latent, minibatch), minibatch.library)
-        return transforms.invert(self.transform, mean, minibatch.library)
+        return self.mean_at(latent, minibatch, minibatch.library)
+
+    def mean_at(
+        self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch, library: Float[Tensor, "n_obs 1"]
+    ) -> Float[Tensor, "n_obs n_vars"]:
+        """E[x | latent] of cells with another library than the minibatch's."""
+        return transforms.invert(self.transform, self.head.mean(self(latent, minibatch), library), library)
 
     def transformed_mean(
         self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch

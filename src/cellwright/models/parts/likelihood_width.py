@@ -7,7 +7,7 @@ drawn counts do, and so does what is expected of a second measurement. The laten
 function of each feature that is climbed (`nn/rprop.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -37,12 +37,21 @@ def learn_width(
 
     `latent` draws a latent (n_obs, n_latent) of each cell of a minibatch.
     """
+    fit_width(decoder, ((latent(m), m) for m in in_order(source, sample_of(rows, rng), BLOCK_ROWS)))
+
+
+def sample_of(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`MAX_CELLS` of the rows at random, ascending; all of them if there are no more."""
+    return rows if len(rows) <= MAX_CELLS else np.sort(rng.choice(rows, MAX_CELLS, replace=False))
+
+
+def fit_width(decoder: FeatureDecoder, latents: Iterable[tuple[Tensor, Minibatch]]) -> None:
+    """`learn_width` of cells with a latent (n_obs, n_latent) each."""
     widths: list[Tensor] = list(decoder.head.parameters(recurse=False))
     if not widths:
         return
-    sample = rows if len(rows) <= MAX_CELLS else np.sort(rng.choice(rows, MAX_CELLS, replace=False))
     with frozen(decoder):
-        cells = [(decoder(latent(m), m), m) for m in in_order(source, sample, BLOCK_ROWS)]
+        cells = [(decoder(latent, minibatch), minibatch) for latent, minibatch in latents]
     climb(widths, lambda: _slopes(decoder, widths, cells), N_STEPS)
     for width in widths:
         settle(width, [minibatch.x for _, minibatch in cells])

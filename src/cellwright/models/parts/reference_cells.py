@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.schema import Schema
 from cellwright.data.source import Source, in_order
+from cellwright.models.parts.kept_rows import KeptRows
 from cellwright.models.pca import PCA, PCAOptions
 from cellwright.nn.from_data import FromData
 from cellwright.nn.nearest import nearest
@@ -31,15 +32,8 @@ class ReferenceCells(nn.Module):
         super().__init__()
         self.at_most = at_most
         self.components = PCA(schema, PCAOptions(n_latent=n_latent, scale=False, transform=transform))
-        self.n_vars = schema.n_vars
-        self.kept = FromData(
-            {
-                "latent": torch.zeros(0, self.components.n_latent),
-                "values": torch.zeros(0),
-                "columns": torch.zeros(0, dtype=torch.int32),
-                "starts": torch.zeros(1, dtype=torch.int64),
-            }
-        )
+        self.kept = FromData({"latent": torch.zeros(0, self.components.n_latent)})
+        self.rows = KeptRows(schema.n_vars)
 
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         """Components from all of `rows`; latents and counts of a sample of them, if there are too many."""
@@ -47,13 +41,8 @@ class ReferenceCells(nn.Module):
         if len(rows) > self.at_most:
             rows = np.sort(rng.choice(rows, self.at_most, replace=False))
         blocks = [(self.components.encode(m), m.x.csr()) for m in in_order(source, rows)]
-        counts = sparse.vstack([csr for _, csr in blocks], format="csr")
-        self.kept.set(
-            latent=torch.cat([latent for latent, _ in blocks]),
-            values=torch.from_numpy(counts.data),
-            columns=torch.from_numpy(counts.indices),
-            starts=torch.from_numpy(counts.indptr.astype(np.int64)),
-        )
+        self.kept.set(latent=torch.cat([latent for latent, _ in blocks]))
+        self.rows.set(sparse.vstack([csr for _, csr in blocks], format="csr"))
 
     @property
     def n_references(self) -> int:
@@ -63,8 +52,7 @@ class ReferenceCells(nn.Module):
     @property
     def counts(self) -> sparse.csr_matrix:
         """Their values, (n_references, n_vars) float32."""
-        values, columns, starts = (getattr(self.kept, name).cpu().numpy() for name in ("values", "columns", "starts"))
-        return sparse.csr_matrix((values, columns, starts), shape=(self.n_references, self.n_vars))
+        return self.rows.csr
 
     def neighbours(
         self, minibatch: Minibatch, n_neighbors: int
