@@ -12,7 +12,8 @@ All match distributions, not cells: which cell goes with which is decided by wha
 make the compositions equal where one modality has more cells of a kind. A minibatch with fewer than two cells of a
 modality is not aligned.
 
-References: [Ganin16], [Tzeng15] critics of the domain; [Gretton12], [Louizos16] discrepancy; [Feydy19] transport; [Cao22] an adversarial alignment of modalities with balanced weights.
+References: [Ganin16], [Tzeng15] critics of the domain; [Gretton12], [Louizos16] discrepancy; [Feydy19] transport;
+[Cao22] an adversarial alignment of modalities with balanced weights.
 """
 
 from abc import ABC, abstractmethod
