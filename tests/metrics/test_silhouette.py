@@ -60,10 +60,10 @@ def test_a_sample_of_cells_is_scored_against_all_cells(cells, monkeypatch):
     monkeypatch.setattr(module, "SCORED_CELLS", 100)
     monkeypatch.setattr(module, "SCORED_PER_GROUP", 10)
     codes = np.unique(labels, return_inverse=True)[1]
-    rows = module._scored(codes, np.random.default_rng(0))
+    rows = module.scored_rows(codes, np.random.default_rng(0))
     assert len(np.unique(rows)) == len(rows) < 300
     expected = silhouette_samples(latent, labels)[rows]
-    np.testing.assert_allclose(module._widths(latent.astype(float), codes, rows), expected, atol=1e-6)
+    np.testing.assert_allclose(module.widths(latent.astype(float), codes, rows), expected, atol=1e-6)
 
 
 def test_the_mean_over_a_sample_is_unbiased(cells, monkeypatch):

@@ -71,7 +71,7 @@ def test_the_automatic_radius_of_dbscan_lies_between_the_distances_within_a_grou
 
 def test_an_edge_of_the_leiden_graph_weighs_the_jaccard_index_of_its_neighbourhoods():
     latent = np.random.default_rng(0).normal(size=(30, 3))
-    graph = module._neighbour_graph(latent, 4, seed=0).toarray()
+    graph = module._shared_neighbours(module.nearest(latent, 4, seed=0)[0]).toarray()
     order = np.argsort(((latent[:, None] - latent) ** 2).sum(axis=-1), axis=1)[:, :5]  # the cell itself is first
     around = [set(row) for row in order]
     expected = np.zeros((30, 30))
@@ -82,7 +82,7 @@ def test_an_edge_of_the_leiden_graph_weighs_the_jaccard_index_of_its_neighbourho
 
 def test_separated_groups_as_large_as_a_neighbourhood_are_cliques_of_weight_one():
     latent, codes = blobs(3, n_each=16)
-    graph = module._neighbour_graph(latent, 15, seed=0).toarray()
+    graph = module._shared_neighbours(module.nearest(latent, 15, seed=0)[0]).toarray()
     np.testing.assert_array_equal(graph, (codes[:, None] == codes) & ~np.eye(48, dtype=bool))
 
 

@@ -4,7 +4,10 @@ from cellwright.metrics.accuracy import ACCURACY
 from cellwright.metrics.ari import ARI
 from cellwright.metrics.balanced_accuracy import BALANCED_ACCURACY
 from cellwright.metrics.balanced_ari import BALANCED_ARI
+from cellwright.metrics.balanced_nmi import BALANCED_NMI
+from cellwright.metrics.batch_asw import BATCH_ASW
 from cellwright.metrics.best_leiden_ari import BEST_LEIDEN_ARI
+from cellwright.metrics.bras import BRAS
 from cellwright.metrics.c2st import C2ST
 from cellwright.metrics.change_pearson import CHANGE_PEARSON
 from cellwright.metrics.changed_genes_found import CHANGED_GENES_FOUND
@@ -15,7 +18,14 @@ from cellwright.metrics.entry_pearson_gene import ENTRY_PEARSON_GENE
 from cellwright.metrics.entry_rmse import ENTRY_RMSE
 from cellwright.metrics.false_correlation import FALSE_CORRELATION
 from cellwright.metrics.false_markers import FALSE_MARKERS
+from cellwright.metrics.foscttm import FOSCTTM
+from cellwright.metrics.graph_connectivity import GRAPH_CONNECTIVITY
+from cellwright.metrics.isolated_labels import ISOLATED_LABELS
+from cellwright.metrics.kbet import KBET
 from cellwright.metrics.label_f1 import LABEL_F1
+from cellwright.metrics.label_transfer import TRANSFER_ACCURACY, TRANSFER_F1
+from cellwright.metrics.leiden_agreement import LEIDEN_ARI, LEIDEN_NMI
+from cellwright.metrics.lisi import CLISI, ILISI
 from cellwright.metrics.log_mse import LOG_MSE
 from cellwright.metrics.macro_f1 import MACRO_F1
 from cellwright.metrics.macro_precision import MACRO_PRECISION
@@ -25,8 +35,10 @@ from cellwright.metrics.mean_mae import MEAN_MAE
 from cellwright.metrics.mean_r2 import MEAN_R2
 from cellwright.metrics.metric import Metric
 from cellwright.metrics.mmd import MMD
+from cellwright.metrics.neighbours_kept import NEIGHBOURS_KEPT
 from cellwright.metrics.nll import NLL
 from cellwright.metrics.nmi import NMI
+from cellwright.metrics.pc_regression import PC_REGRESSION
 from cellwright.metrics.pds import PDS
 from cellwright.metrics.pearson import PEARSON
 from cellwright.metrics.poisson_deviance import POISSON_DEVIANCE
@@ -34,6 +46,7 @@ from cellwright.metrics.protein_spearman import PROTEIN_SPEARMAN
 from cellwright.metrics.r2 import R2
 from cellwright.metrics.rmse import RMSE
 from cellwright.metrics.silhouette import SILHOUETTE_CLUSTER, SILHOUETTE_LABEL
+from cellwright.metrics.spatial_coherence import SPATIAL_COHERENCE
 from cellwright.metrics.variance_error import VARIANCE_ERROR
 from cellwright.metrics.zeros_kept import ZEROS_KEPT
 
@@ -42,6 +55,7 @@ METRICS: dict[str, Metric] = {
     "best_leiden_ari": BEST_LEIDEN_ARI,
     "nmi": NMI,
     "balanced_ari": BALANCED_ARI,
+    "balanced_nmi": BALANCED_NMI,
     "label_f1": LABEL_F1,
     "silhouette": SILHOUETTE_LABEL,
     "silhouette_cluster": SILHOUETTE_CLUSTER,
@@ -74,6 +88,21 @@ METRICS: dict[str, Metric] = {
     "zeros_kept": ZEROS_KEPT,
     "false_correlation": FALSE_CORRELATION,
     "false_markers": FALSE_MARKERS,
+    "leiden_nmi": LEIDEN_NMI,
+    "leiden_ari": LEIDEN_ARI,
+    "isolated_labels": ISOLATED_LABELS,
+    "clisi": CLISI,
+    "bras": BRAS,
+    "batch_asw": BATCH_ASW,
+    "ilisi": ILISI,
+    "kbet": KBET,
+    "graph_connectivity": GRAPH_CONNECTIVITY,
+    "pc_regression": PC_REGRESSION,
+    "neighbours_kept": NEIGHBOURS_KEPT,
+    "foscttm": FOSCTTM,
+    "transfer_accuracy": TRANSFER_ACCURACY,
+    "transfer_f1": TRANSFER_F1,
+    "spatial_coherence": SPATIAL_COHERENCE,
 }
 
 __all__ = ["METRICS", "Metric"]

@@ -26,6 +26,23 @@ def _name(value: object) -> str:
     return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
 
 
+def labels_and_batches(labels_true: Labels, batches: Labels) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Codes of label and of batch `(n_obs,)`, -1 where missing, and the labels' names.
+
+    Raises `DataError` if the lengths differ, or if no cell has a label and a batch.
+    """
+    if len(labels_true) != len(batches):
+        raise DataError(
+            f"labels_true and batches must be of the same cells; they have {len(labels_true)} and {len(batches)} "
+            "entries. Take both from one AnnData."
+        )
+    labels, names = codes_of(labels_true, "labels_true")
+    of_batch, _ = codes_of(batches, "batches")
+    if not ((labels >= 0) & (of_batch >= 0)).any():
+        raise DataError(f"labels_true and batches must both be known of a cell; of {len(labels)} none has both.")
+    return labels, of_batch, names
+
+
 def contingency(labels_true: Labels, clusters: Labels) -> tuple[np.ndarray, list[str]]:
     """Cells per label and cluster `(n_labels, n_clusters)`, and the labels' names; unlabelled cells are left out."""
     true, predicted, names = labelled_pairs(labels_true, clusters)

@@ -7,6 +7,8 @@ a is the mean Euclidean distance to the other cells of the own group, b to those
 of the cells is scored against all cells, so that large data cost n_obs x SCORED_CELLS and each width remains exact.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from cellwright.errors import DataError, UnsuitableValues
@@ -30,11 +32,17 @@ def silhouette(latent: np.ndarray, labels_true: Labels, *, seed: int = 0) -> flo
     return (_mean_width(latent, codes, names, seed) + 1) / 2
 
 
-def silhouette_by_label(latent: np.ndarray, labels_true: Labels, *, seed: int = 0) -> dict[str, float]:
-    """(mean width + 1) / 2 over the cells of each label, by the label's name."""
+def silhouette_by_label(
+    latent: np.ndarray, labels_true: Labels, *, only: Collection[str] | None = None, seed: int = 0
+) -> dict[str, float]:
+    """(mean width + 1) / 2 over the cells of each label, or of `only` some labels, by the label's name.
+
+    Cells of the other labels are neighbours all the same.
+    """
     codes, names = codes_of(labels_true, "labels_true")
-    means = (_group_means(latent, codes, names, seed) + 1) / 2
-    return dict(zip(names, means.tolist(), strict=True))
+    asked = np.array([only is None or name in only for name in names])
+    means = (_group_means(latent, codes, names, seed, asked) + 1) / 2
+    return {name: float(means[code]) for code, name in enumerate(names) if asked[code]}
 
 
 def silhouette_cluster(latent: np.ndarray, clusters: Labels, *, seed: int = 0) -> float:
@@ -49,33 +57,39 @@ def silhouette_cluster(latent: np.ndarray, clusters: Labels, *, seed: int = 0) -
 
 def _mean_width(latent: np.ndarray, codes: np.ndarray, names: list[str], seed: int) -> float:
     sizes = np.bincount(codes[codes >= 0])
-    return float(np.average(_group_means(latent, codes, names, seed), weights=sizes))
+    every = np.ones(len(names), dtype=bool)
+    return float(np.average(_group_means(latent, codes, names, seed, every), weights=sizes))
 
 
-def _group_means(latent: np.ndarray, codes: np.ndarray, names: list[str], seed: int) -> np.ndarray:
-    """The mean width of each group `(n_groups,)`."""
-    _check(latent, codes, names)
-    latent, codes = latent[codes >= 0].astype(np.float64), codes[codes >= 0]
-    rows = _scored(codes, np.random.default_rng(seed))
-    return np.bincount(codes[rows], weights=_widths(latent, codes, rows)) / np.bincount(codes[rows])
-
-
-def _check(latent: np.ndarray, codes: np.ndarray, names: list[str]) -> None:
-    if latent.ndim != 2 or len(latent) != len(codes):
-        raise DataError(
-            f"latent must be (n_obs, n_latent) with a row for each of {len(codes)} cells; its shape is {latent.shape}. "
-            "Take latent and groups from one AnnData."
-        )
+def _group_means(latent: np.ndarray, codes: np.ndarray, names: list[str], seed: int, asked: np.ndarray) -> np.ndarray:
+    """The mean width of each group `(n_groups,)` that is asked for, NaN of the others."""
+    check_latent(latent, len(codes))
     if len(names) < 2:
         raise DataError(
             f"silhouette needs at least two groups of cells; all are {names[0]!r}. "
             "Choose another column or more clusters."
         )
+    latent, codes = latent[codes >= 0].astype(np.float64), codes[codes >= 0]
+    rows = scored_rows(codes, np.random.default_rng(seed))
+    rows = rows[asked[codes[rows]]]
+    n_rows = np.bincount(codes[rows], minlength=len(names))
+    sums = np.bincount(codes[rows], weights=widths(latent, codes, rows), minlength=len(names))
+    return np.divide(sums, n_rows, out=np.full(len(names), np.nan), where=asked)
+
+
+def check_latent(latent: np.ndarray, n_obs: int) -> None:
+    """Raise `DataError` for another number of cells, `UnsuitableValues` for NaN."""
+    if latent.ndim != 2 or len(latent) != n_obs:
+        raise DataError(
+            f"latent must be (n_obs, n_latent) with a row for each of {n_obs} cells; its shape is {latent.shape}. "
+            "Take latent and groups from one AnnData."
+        )
     if not np.isfinite(latent).all():
         raise UnsuitableValues("latent must be finite; it holds NaN or infinity. Look at the model's training history.")
 
 
-def _scored(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def scored_rows(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which cells are scored: all of few, of many a sample in which rare groups have enough."""
     if len(codes) <= SCORED_CELLS:
         return np.arange(len(codes))
     taken = []
@@ -85,7 +99,7 @@ def _scored(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(taken)
 
 
-def _widths(latent: np.ndarray, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def widths(latent: np.ndarray, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The silhouette width of each of `rows`; 0 for a group of one cell and where all distances are 0."""
     from sklearn.metrics import pairwise_distances_chunked  # takes two seconds, and a report needs only the titles
 

@@ -28,6 +28,7 @@ from cellwright.tasks.neighbours import cells_only, nearest, representation
 NOISE = "-1"
 # candidates are compared on at most this many cells: all pairwise distances of 3,000 cells are 72 MB
 COMPARED_CELLS = 3_000
+N_NEIGHBORS = 15
 CANDIDATE_N_CLUSTERS = tuple(range(2, 21))
 CANDIDATE_RESOLUTIONS = tuple(step / 10 for step in range(1, 21))
 
@@ -46,7 +47,7 @@ class ClusterOptions(Options):
         None, gt=0, description="DBSCAN: how near neighbours are; None takes the k-distance knee"
     )
     min_samples: int = Field(10, ge=2, description="DBSCAN: cells within the radius, itself included, that make a core")
-    n_neighbors: int = Field(15, ge=1, description="Leiden: nearest other cells that each cell is linked to")
+    n_neighbors: int = Field(N_NEIGHBORS, ge=1, description="Leiden: nearest other cells that each cell is linked to")
     seed: int = Field(
         0, ge=0, description="of k-means' starts, Leiden's order and the cells that candidates are compared on"
     )
@@ -135,10 +136,22 @@ def best_leiden_by_labels(
     An oracle, for comparison with published tables only: it looks at the labels to choose. A clustering of cells whose
     types are unknown cannot do this, so it says what a latent space allows, not what a user gets.
     """
-    graph = _neighbour_graph(latent, ClusterOptions(method="leiden").n_neighbors, seed)
-    scores = {resolution: ari(labels, _leiden_codes(graph, resolution, seed)) for resolution in resolutions}
+    indices, _ = nearest(latent, N_NEIGHBORS, seed)
+    found = leiden_clusters(indices, resolutions, seed=seed)
+    scores = {resolution: ari(labels, codes) for resolution, codes in found.items()}
     best = max(scores, key=scores.__getitem__)
     return scores[best], best
+
+
+def leiden_clusters(indices: np.ndarray, resolutions: Iterable[float], *, seed: int = 0) -> dict[float, np.ndarray]:
+    """Leiden's clusters `(n_obs,)`, as codes, at each resolution, of neighbours `indices (n_obs, n_neighbors)`.
+
+    For whoever has found the neighbours already; each cell's own row is not among them. Raises `OptionError` without
+    igraph.
+    """
+    _require_igraph()
+    graph = _shared_neighbours(indices)
+    return {resolution: _leiden_codes(graph, resolution, seed) for resolution in resolutions}
 
 
 def _kmeans(latent: np.ndarray, options: ClusterOptions) -> Clustering:
@@ -173,28 +186,31 @@ def _knee(distances: np.ndarray) -> float:
 
 
 def _leiden(latent: np.ndarray, options: ClusterOptions) -> Clustering:
-    graph = _neighbour_graph(latent, options.n_neighbors, options.seed)
+    _require_igraph()
+    indices, _ = nearest(latent, options.n_neighbors, options.seed)
     if options.resolution is not None:
-        codes = _leiden_codes(graph, options.resolution, options.seed)
+        codes = leiden_clusters(indices, [options.resolution], seed=options.seed)[options.resolution]
         return Clustering(_by_size(codes), {"resolution": options.resolution}, {})
     rows = _compared(len(latent), options.seed)
-    found = {r: _leiden_codes(graph, r, options.seed) for r in CANDIDATE_RESOLUTIONS}
+    found = leiden_clusters(indices, CANDIDATE_RESOLUTIONS, seed=options.seed)
     candidates = _silhouettes(latent[rows], {r: codes[rows] for r, codes in found.items()})
     resolution = _best(candidates, otherwise=1.0)
     return Clustering(_by_size(found[resolution]), {"resolution": resolution}, candidates)
 
 
-def _neighbour_graph(latent: np.ndarray, n_neighbors: int, seed: int) -> sparse.csr_matrix:
-    """Nearest neighbours; an edge weighs the share of neighbours (and selves) that its two cells have in common.
-
-    UMAP's weights would do as well, but cost ten seconds of import and compilation in every process.
-    """
+def _require_igraph() -> None:
     if find_spec("igraph") is None:
         raise OptionError(
             "method of ClusterOptions 'leiden' needs igraph, which is not installed; "
             "run pip install 'cellwright[leiden]', or use method 'kmeans'."
         )
-    indices, _ = nearest(latent, n_neighbors, seed)
+
+
+def _shared_neighbours(indices: np.ndarray) -> sparse.csr_matrix:
+    """Nearest neighbours as a graph; an edge weighs the share of neighbours (and selves) that its cells have in common.
+
+    UMAP's weights would do as well, but cost ten seconds of import and compilation in every process.
+    """
     n_obs, width = indices.shape
     around = np.column_stack([np.arange(n_obs), indices])  # (n_obs, width + 1): each cell and its neighbours
     shared = np.column_stack([_n_shared(around, around[column]) for column in indices.T])
