@@ -59,6 +59,14 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("uns", "{key_added} = imputed", "dict", "", "impute", "which values, on which scale, threshold, draws, seed"),
     Key(
+        "obs",
+        "translated_from",
+        "category of str",
+        "(n_obs,)",
+        "translate",
+        "modalities that a cell was translated from, joined by +; `nothing` where it has no other",
+    ),
+    Key(
         "obs", "split", "category of str", "(n_obs,)", "reduce", "train, validation or test, where the run has a split"
     ),
     Key(

@@ -18,6 +18,7 @@ from cellwright.core.abilities import (
     Generates,
     Imputes,
     Perturbs,
+    Translates,
     Wanted,
 )
 from cellwright.data.open import open_data
@@ -59,6 +60,10 @@ def answers(model, source, seed=0):
     if isinstance(model, Draws):
         minibatch = next(iter(in_order(source, np.arange(16))))
         found["draws"] = model.draw(minibatch, generator).numpy()
+    if isinstance(model, Translates):
+        minibatch = next(iter(in_order(source, np.arange(16))))
+        modality = source.schema.modalities[-1]
+        found["translates"] = model.translate(minibatch, modality, generator).numpy()
     if isinstance(model, Perturbs):
         minibatch = next(iter(in_order(source, np.arange(source.n_obs), source.n_obs)))
         treated = (minibatch.condition * 0 + 1 - source.schema.control_code).clamp(min=0)

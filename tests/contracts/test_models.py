@@ -8,11 +8,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
+from mudata import MuData
 from scipy import sparse
 
 import cellwright
@@ -55,6 +57,7 @@ OTHER_VALUES = {
     "denoiser_weight_decay": 0.5,
     "dropout": 0.5,
     "edge_weight": 0.0,
+    "fusion": "mixture",
     "encoder": "graph",
     "graph": "space",
     "guidance": 3.0,
@@ -62,6 +65,7 @@ OTHER_VALUES = {
     "label_dropout": 0.9,
     "learning_rate": 0.02,
     "likelihood": "poisson",
+    "likelihoods": {"protein": "poisson"},
     "max_references": 60,
     "masked_share": 0.8,
     "match_weight": 0.0,
@@ -69,6 +73,7 @@ OTHER_VALUES = {
     "max_genes": 5,
     "max_value": 0.5,
     "mean_share": 0.5,
+    "modality_dropout": 0.0,
     "n_asked": 4,
     "n_components": 6,
     "n_decoder_layers": 0,
@@ -89,6 +94,7 @@ OTHER_VALUES = {
     "prediction": "epsilon",
     "prior_weight": 0.0,
     "rank": 2,
+    "real_valued": ("protein",),
     "response_penalty": 10.0,
     "scale": False,
     "share": 1.0,
@@ -132,6 +138,13 @@ NEEDS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _the_coming_mudata():
+    """Which pulls no columns of its own; today's warns that it will."""
+    with mudata.set_options(pull_on_update=False):
+        yield
+
+
 def plain_cells():
     options = SimulateOptions(
         n_obs=240, n_vars=40, n_latent=3, n_batch=2, label_shares=(0.6, 0.3, 0.1), treated_share=0.4
@@ -157,6 +170,16 @@ def sequences():
     return AnnData(values, obs=pd.DataFrame(obs, index=[f"gene{i}" for i in range(240)]), var=frame)
 
 
+def modalities():
+    """RNA of all cells but some, and proteins of all cells but others: counts that the same latent made."""
+    rna = plain_cells()
+    del rna.obsm["spatial"]
+    protein = AnnData(np.asarray(rna.X[:, :9].todense()) * 3 + 1, obs=rna.obs)
+    protein.var_names = [f"p{i}" for i in range(9)]
+    rna, protein = rna[np.arange(rna.n_obs) % 5 > 0].copy(), protein[np.arange(rna.n_obs) % 7 > 0].copy()
+    return MuData({"rna": rna, "protein": protein})
+
+
 # a kind of data: how it is made, and how it is opened
 KINDS = {
     "cells": (
@@ -168,6 +191,10 @@ KINDS = {
             "control": "control",
             "coordinates_key": "spatial",
         },
+    ),
+    "modalities": (
+        modalities,
+        {"batch_key": "batch", "label_key": "label", "condition_key": "condition", "control": "control"},
     ),
     "sequences": (
         sequences,
@@ -184,6 +211,8 @@ KINDS = {
 
 def kind_of(name):
     """Which of the kinds of data a model takes."""
+    if MODELS[name].model.reads_several:
+        return "modalities"
     return "sequences" if "steps" in MODELS[name].model.needs else "cells"
 
 
@@ -358,9 +387,11 @@ def test_held_out_cells_change_nothing(name, cells):
 
     split = random_split(cells.n_obs, validation=0.2, test=0.3, seed=0)
     changed = cells.copy()
-    values = sparse.csr_matrix(cells.X).toarray()
-    values[split.test] = values[split.test][::-1] * 3 + 1
-    changed.X = type(cells.X)(values) if sparse.issparse(cells.X) else values
+    for table in changed.mod.values() if isinstance(changed, MuData) else (changed,):
+        held_out = table.obs_names.isin(cells.obs_names[split.test])
+        values = sparse.csr_matrix(table.X).toarray()
+        values[held_out] = values[held_out][::-1] * 3 + 1
+        table.X = type(table.X)(values) if sparse.issparse(table.X) else values
     states = []
     for adata in (cells, changed):
         source = open_data(adata, **KINDS[kind_of(name)][1])
@@ -375,8 +406,9 @@ def test_held_out_cells_change_nothing(name, cells):
 def test_a_saved_run_gives_the_same_answers_in_another_process(name, data, cells, tmp_path, started):
     model = made(name, data)
     fit(model, data, SHORT, run=tmp_path / "run", progress=False)
-    cells.write_h5ad(tmp_path / "cells.h5ad")
-    process = started(ANSWERS, tmp_path / "run", tmp_path / "cells.h5ad", tmp_path / "there.npz")
+    path = tmp_path / ("cells.h5mu" if isinstance(cells, MuData) else "cells.h5ad")
+    cells.write(path)
+    process = started(ANSWERS, tmp_path / "run", path, tmp_path / "there.npz")
     process.join()
     assert process.exitcode == 0
     there = dict(np.load(tmp_path / "there.npz"))
@@ -399,6 +431,46 @@ def test_decoded_means_are_on_the_scale_of_the_data(name, data):
     assert (once >= 0).all()
     torch.testing.assert_close(twice, 2 * once)
     assert log_prob.shape == (50,)
+
+
+@models_with("translates")
+def test_a_translation_is_on_the_scale_of_the_data_and_does_not_look_at_what_is_asked_for(name, data):
+    model, _ = fitted(name, data)
+    minibatch = next(iter(in_order(data, np.arange(50))))
+    changed = replace(minibatch, views={n: v.map(lambda x: 5 * x + 1) for n, v in minibatch.views.items()})
+    for modality, other in (("rna", "protein"), ("protein", "rna")):
+        views = {modality: changed.views[modality], other: minibatch.views[other]}
+        elsewhere = replace(minibatch, views={n: views[n] for n in minibatch.views})
+        with torch.no_grad():
+            found, again = (
+                model.translate(m, modality, torch.Generator().manual_seed(0)) for m in (minibatch, elsewhere)
+            )
+        known = minibatch.of(other).present[:, 0]
+        assert found.shape == (50, len(data.schema.features[modality]))
+        assert torch.isfinite(found[known]).all()
+        assert (found[known] >= 0).all()
+        assert found[~known].isnan().all()
+        assert torch.equal(found[known], again[known])
+        measured = minibatch.views[modality].dense()[minibatch.present.all(dim=1)]
+        # cells have about as many counts as were measured
+        assert 0.5 < found[known].sum(dim=1).median() / measured.sum(dim=1).median() < 2
+
+
+@models_with("draws_modality")
+def test_the_mean_of_drawn_modalities_is_the_translation(name, data):
+    model, _ = fitted(name, data)
+    minibatch = next(iter(in_order(data, np.arange(20))))
+    known = minibatch.of("rna").present[:, 0]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        drawn = torch.stack([model.draw_modality(minibatch, "protein", generator)[known] for _ in range(400)])
+        expected = torch.stack([model.translate(minibatch, "protein", generator)[known] for _ in range(20)]).mean(dim=0)
+        again = model.draw_modality(minibatch, "protein", torch.Generator().manual_seed(0))[known]
+    assert torch.equal(drawn[0], again)
+    assert torch.equal(drawn, drawn.round())  # measurements of counts
+    assert (drawn.std(dim=0) > 0).any()
+    error = (drawn.std(dim=0) / 20).clamp(min=expected.mean() / 100)  # of the mean of 400
+    assert ((drawn.mean(dim=0) - expected).abs() < 5 * error).float().mean() > 0.99
 
 
 @models_with("classifies")

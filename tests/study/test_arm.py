@@ -74,13 +74,23 @@ def test_several_abilities_meet_the_baselines_of_each():
     assert added == {"pca", "pca_unscaled", "logistic", "logistic_balanced", "knn", "ae", "lstm"}
 
 
+def test_of_several_modalities_baselines_are_those_that_read_several():
+    arms = with_baselines([Arm("multimodal_vae")], modalities=("rna", "protein"), real_valued=["protein"])
+    assert {arm.model: arm.changes for arm in arms} == {
+        "joint_pca": {"real_valued": ["protein"]},
+        "knn_translation": {"real_valued": ["protein"]},
+        "multimodal_vae": {},
+    }
+    assert not any(arm.entry.model.reads_several for arm in with_baselines([Arm("vae")]))
+
+
 def test_every_baseline_meets_some_model():
-    met = {arm.model for name in MODELS for arm in with_baselines([Arm(name)])}
+    met = {arm.model for name in MODELS for many in ("X", "XY") for arm in with_baselines([Arm(name)], modalities=many)}
     assert {name for name, entry in MODELS.items() if entry.model.is_baseline} <= met
 
 
 def test_baselines_take_no_logarithm_of_values_that_have_none_and_what_was_asked_for_stays():
-    arms = with_baselines([Arm("pca"), Arm("lstm")], real_valued=True)
+    arms = with_baselines([Arm("pca"), Arm("lstm")], real_valued={"X"})
     assert {arm.model: arm.changes for arm in arms} == {
         "pca_unscaled": {"transform": "none"},
         "logistic": {"transform": "none"},
@@ -92,7 +102,7 @@ def test_baselines_take_no_logarithm_of_values_that_have_none_and_what_was_asked
 
 
 def test_baselines_of_real_values_decode_what_has_no_least_value():
-    arms = with_baselines([Arm("scgen")], real_valued=True, abilities={"perturbs"})
+    arms = with_baselines([Arm("scgen")], real_valued={"X"}, abilities={"perturbs"})
     changes = {arm.model: arm.changes for arm in arms}
     assert changes["pca_shift"] == {"transform": "none", "decoding": "published"}
     assert changes["gene_shift"] == {"transform": "none"}

@@ -1,6 +1,7 @@
 """Inputs: the cells that a user names on the command line, and where failures of ours are logged."""
 
 import errno
+import re
 import shlex
 import sys
 import traceback
@@ -22,6 +23,10 @@ from cellwright.run import Run, why_not_written
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+# a modality and its file: what begins so and is no file itself
+_PART = re.compile(r"[\w.-]+=[^=]")
+
+
 class OurFailure(CellwrightError):
     """A failure of ours, not of the input."""
 
@@ -33,8 +38,32 @@ def command_line() -> str:
     return shlex.join(["cellwright", *sys.argv[1:]])
 
 
-def data_named(text: str) -> AnnData | Path:
-    """A path, or what the catalogue has under that name. Raises `DataFileError` where it is neither."""
+def data_named(text: str) -> AnnData | Path | dict[str, AnnData | Path]:
+    """A path, what the catalogue has under that name, or one of these per modality: `rna=a.h5ad,protein=b.h5ad`.
+
+    Raises `DataFileError` where it is none of them.
+    """
+    path = Path(text).expanduser()
+    if path.exists():
+        return path
+    if _PART.match(text):
+        return {name: _one_named(part) for name, part in _parts(text)}
+    return _one_named(text)
+
+
+def _parts(text: str) -> list[tuple[str, str]]:
+    """Name and file of each modality. Raises `DataFileError` for a name that is given twice, or a file without one."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    names = [name.strip() for name, _, _ in pairs]
+    if not all(equals for _, equals, _ in pairs) or len(set(names)) < len(names):
+        raise DataFileError(
+            f"modalities must be given as name=file, each name once, separated by commas; they are {text!r}. Write "
+            "e.g. rna=a.h5ad,protein=b.h5ad."
+        )
+    return [(name.strip(), file.strip()) for name, _, file in pairs]
+
+
+def _one_named(text: str) -> AnnData | Path:
     path = Path(text).expanduser()
     if path.exists():
         return path
@@ -49,8 +78,8 @@ def data_named(text: str) -> AnnData | Path:
 
 
 def study_name_of(text: str) -> str | None:
-    """What tables call the cells that `data_named` reads: None, for its file's name, where it is a file."""
-    return None if Path(text).expanduser().exists() else text
+    """What tables call the cells that `data_named` reads: None, for the names of files, where it is files."""
+    return None if Path(text).expanduser().exists() or _PART.match(text) else text
 
 
 def new_cells_for(run: Run, model: Model, data: str, out: Path, keys: OpenOptions) -> StoredSource:
@@ -59,8 +88,9 @@ def new_cells_for(run: Run, model: Model, data: str, out: Path, keys: OpenOption
     Raises `RunError` where `out`, which is to be written, is the file of the cells.
     """
     cells = data_named(data)
-    if isinstance(cells, Path) and out.exists() and out.samefile(cells):
-        raise RunError(f"--out must be another file than --data, which stays as it is; both are {out}.")
+    for part in cells.values() if isinstance(cells, dict) else (cells,):
+        if isinstance(part, Path) and out.exists() and out.samefile(part):
+            raise RunError(f"--out must be another file than --data, which stays as it is; both are {out}.")
     if keys.layer is None:
         keys = keys.model_copy(update={"layer": run.record.notes.get("open", {}).get("layer")})
     return open_data(cells, schema=model.schema, **dict(keys))

@@ -27,6 +27,7 @@ VERBS = {
     "reduce": "place new cells in the latent space of a saved run",
     "classify": "say which label new cells have, with a saved run",
     "impute": "fill in what the measurement missed, as a new layer",
+    "translate": "say what a modality that was not measured on cells would be",
     "recover": "which imputation gives hidden molecules back, and what harm it does",
     "perturb": "predict how cell types respond to a treatment that they did not have",
     "generate": "make new cells with a saved run, of given labels",

@@ -18,6 +18,7 @@ from cellwright.data.preprocess import PreprocessOptions, PreprocessReport, prep
 from cellwright.data.source import StoredSource
 from cellwright.data.split import Split, fold_split, random_split, stratified_split
 from cellwright.data.steps import described_steps
+from cellwright.errors import DataError
 
 
 class OpenOptions(Options):
@@ -74,6 +75,11 @@ def preprocessed(
     """The cells after preprocessing, which learns from the training cells of the split only; None leaves them alone."""
     if preprocessing is None:
         return Prepared(source, split)
+    if len(source.schema.modalities) > 1:
+        raise DataError(
+            f"preprocessing must be of cells with one modality; these have {', '.join(source.schema.modalities)}. "
+            "Filter each modality by itself before (cellwright.preprocess), or give modality."
+        )
     result = preprocess(as_anndata(source), preprocessing, fit_rows=split.train)
     kept = source.annotation.obs.index.get_indexer(result.adata.obs_names)
     return Prepared(_opened_again(source, result.adata, keys), Split.of_names(split.names()[kept]), result.report)

@@ -18,6 +18,7 @@ from cellwright.metrics.entry_pearson_gene import ENTRY_PEARSON_GENE
 from cellwright.metrics.entry_rmse import ENTRY_RMSE
 from cellwright.metrics.false_correlation import FALSE_CORRELATION
 from cellwright.metrics.false_markers import FALSE_MARKERS
+from cellwright.metrics.feature_pearson import FEATURE_PEARSON
 from cellwright.metrics.foscttm import FOSCTTM
 from cellwright.metrics.graph_connectivity import GRAPH_CONNECTIVITY
 from cellwright.metrics.isolated_labels import ISOLATED_LABELS
@@ -63,6 +64,7 @@ METRICS: dict[str, Metric] = {
     "rmse": RMSE,
     "nll": NLL,
     "pearson": PEARSON,
+    "feature_pearson": FEATURE_PEARSON,
     "balanced_accuracy": BALANCED_ACCURACY,
     "accuracy": ACCURACY,
     "macro_f1": MACRO_F1,

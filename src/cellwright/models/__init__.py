@@ -19,9 +19,11 @@ from cellwright.models.gene_shift import GeneShift, GeneShiftOptions
 from cellwright.models.gnn import GraphAutoencoder, GraphAutoencoderOptions
 from cellwright.models.gp_response import GPResponse, GPResponseOptions
 from cellwright.models.independent_nb import IndependentNB, IndependentNBOptions
+from cellwright.models.joint_pca import JointPCA, JointPCAOptions
 from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
 from cellwright.models.knn_gamma import KNNGamma, KNNGammaOptions
 from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
+from cellwright.models.knn_translation import KNNTranslation, KNNTranslationOptions
 from cellwright.models.linked_cca import LinkedCCA, LinkedCCAOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
@@ -140,6 +142,16 @@ MODELS: dict[str, Entry] = {
     ),
     "linked_features": Entry(
         LinkedCCA, LinkedCCAOptions, "linked features as they are, smoothed; a baseline", {"n_latent": 0}
+    ),
+    "joint_pca": Entry(
+        JointPCA,
+        JointPCAOptions,
+        "components of several modalities together, linear between them; a baseline",
+    ),
+    "knn_translation": Entry(
+        KNNTranslation,
+        KNNTranslationOptions,
+        "a modality that a cell lacks, of cells alike in the others; a baseline",
     ),
     "ae": Entry(Autoencoder, AutoencoderOptions, "autoencoder with squared error on log-normalised values"),
     "dae": Entry(

@@ -42,7 +42,7 @@ class LinkedCCAOptions(Options):
     links: str | None = Field(None, description="CSV of feature links: modality_a, feature_a, modality_b, feature_b")
     n_latent: int = Field(20, ge=0, description="directions; 0 takes the linked features as they are")
     n_smooth: int = Field(30, ge=0, description="principal components of each modality that are kept; 0: all values")
-    untransformed: tuple[str, ...] = Field((), description="modalities whose values are not to be log-normalised")
+    real_valued: tuple[str, ...] = Field((), description="modalities whose values are not to be log-normalised")
 
 
 class LinkedCCA(Model, Encodes):
@@ -57,7 +57,7 @@ class LinkedCCA(Model, Encodes):
         super().__init__(schema, options)
         self.options: LinkedCCAOptions = options
         _refuse_one_modality(schema)
-        self.linked = LinkedFeatures(schema, options.n_smooth, dict.fromkeys(options.untransformed, "none"))
+        self.linked = LinkedFeatures(schema, options.n_smooth, dict.fromkeys(options.real_valued, "none"))
         self.directions = FromData({"of_first": torch.zeros(0, 0), "of_others": torch.zeros(0, 0)})
 
     @property
@@ -65,7 +65,7 @@ class LinkedCCA(Model, Encodes):
         return self.support_in(self.schema.modalities[0])
 
     def support_in(self, modality: str) -> Support:
-        return support_of("none" if modality in self.options.untransformed else "log_normalise")
+        return support_of("none" if modality in self.options.real_valued else "log_normalise")
 
     def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
         """Of length one; zero for a cell without any linked modality."""

@@ -3,15 +3,16 @@
 "vae:n_latent=20:beta=2" -> Arm(model="vae", changes={"n_latent": 20, "beta": 2.0}) -> options
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cellwright.core.options import Options, name_and_settings
+from cellwright.data.contents import ONLY_MODALITY
 from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
 # the abilities that a comparison scores; see `evaluate`
-SCORED = frozenset({"encodes", "classifies", "generates"})
+SCORED = frozenset({"encodes", "classifies", "generates", "translates"})
 
 
 @dataclass(frozen=True)
@@ -45,21 +46,34 @@ class Arm:
         return self.entry.options(**self.changes)
 
 
-def with_baselines(arms: list[Arm], *, real_valued: bool = False, abilities: Collection[str] = SCORED) -> list[Arm]:
+def with_baselines(
+    arms: list[Arm],
+    *,
+    modalities: Sequence[str] = (ONLY_MODALITY,),
+    real_valued: Collection[str] = (),
+    abilities: Collection[str] = SCORED,
+) -> list[Arm]:
     """The arms, preceded by the baselines that are not among them: no model stands alone.
 
     A baseline is added where it can do what one of the arms is scored by, one of `abilities`: encoders meet PCA,
-    classifiers a logistic regression. With `pca:scale=false` among them it is scaled PCA that is missing, so an arm
-    counts as what its options make it. For `real_valued` data (negative values, or gaps) they are told to take no
-    logarithms, and those that decode to give what is decoded: the other way zero is the least value.
+    classifiers a logistic regression; of data with several modalities, those that read several. With
+    `pca:scale=false` among them it is scaled PCA that is missing, so an arm counts as what its options make it. Of
+    `real_valued` modalities (negative values, or gaps) they are told to take no logarithms, and those that decode to
+    give what is decoded: the other way zero is the least value.
     """
     there = {nearest_name(arm.entry.model, arm.options()) for arm in arms}
     scored = {ability for arm in arms for ability in arm.entry.abilities} & {*abilities}
-    baselines = [name for name, entry in MODELS.items() if entry.model.is_baseline and scored & {*entry.abilities}]
-    return [_baseline(name, real_valued=real_valued) for name in baselines if name not in there] + arms
+    several = len(modalities) > 1
+    baselines = [
+        name
+        for name, entry in MODELS.items()
+        if entry.model.is_baseline and entry.model.reads_several == several and scored & {*entry.abilities}
+    ]
+    return [_baseline(name, real_valued) for name in baselines if name not in there] + arms
 
 
-def _baseline(name: str, *, real_valued: bool) -> Arm:
-    of_real_values = {"transform": "none", "decoding": "published"} if real_valued else {}
+def _baseline(name: str, real_valued: Collection[str]) -> Arm:
+    settings = {"transform": "none", "decoding": "published", "real_valued": [*real_valued]}
+    of_real_values = settings if real_valued else {}
     fields = MODELS[name].options_type.model_fields
     return Arm(name, {option: value for option, value in of_real_values.items() if option in fields})

@@ -100,7 +100,7 @@ def compare(
         return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
 
     prepared = cells(0)  # before the plan is written: a key that is not there must not become a study's
-    arms = with_baselines(asked, real_valued=_is_real_valued(prepared))
+    arms = with_baselines(asked, modalities=prepared.source.schema.modalities, real_valued=_real_valued(prepared))
     arms = [arm for arm in arms if arm in asked or _can_use(arm, prepared)]
     study = Study(
         Path(out), name or data_name(data), arms, fit_options, cells, {"command": command, "open": dict(keys)}
@@ -158,20 +158,23 @@ def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
         )
 
 
-def _is_real_valued(cells: Prepared) -> bool:
-    """Whether there are values that have no logarithm: negative ones, or gaps in sequences."""
-    try:
-        check_values(cells.source, Support.non_negative, wanted_by="a logarithm")
-    except UnsuitableValues:
-        return True
-    return False
+def _real_valued(cells: Prepared) -> list[str]:
+    """The modalities with values that have no logarithm: negative ones, or gaps in sequences."""
+    found = []
+    for modality in cells.source.schema.modalities:
+        try:
+            check_values(cells.source, Support.non_negative, wanted_by="a logarithm", modality=modality)
+        except UnsuitableValues:
+            found.append(modality)
+    return found
 
 
 def _can_use(arm: Arm, cells: Prepared) -> bool:
     """Whether the values are such as the model takes: of a baseline that nobody asked for no row need say so."""
     try:
         model = build_with(arm.model, cells.source.schema, arm.options())
-        check_values(cells.source, model.support, wanted_by=arm.model)
+        for modality in cells.source.schema.modalities:
+            check_values(cells.source, model.support_in(modality), wanted_by=arm.model, modality=modality)
     except UnsuitableValues:
         return False
     except CellwrightError:

@@ -3,6 +3,7 @@
     fitted model, cells, split -encodes-> latent -> k-means, Leiden -> scores.csv (all cells; held-out cells)
                                -classifies-> labels -> scores.csv (held-out cells);  all that was said -> cells.h5ad
                                -generates-> new cells against held-out ones -> scores.csv
+                               -translates-> each modality of held-out cells from the others -> scores.csv
 
 A model is scored for each ability that it has and that can be scored; one that has none is in the table with its cost.
 With labels, k-means gets their number, the same for every model. The clusters of held-out cells are those whose
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellwright.core.abilities import Classifies, Decodes, Encodes, Generates
+from cellwright.core.abilities import Classifies, Decodes, Encodes, Generates, Translates
 from cellwright.data.prepare import Prepared, as_anndata
 from cellwright.data.write import h5ad_bytes
 from cellwright.keys import cluster_key, latent_key, predicted_key
@@ -33,6 +34,7 @@ from cellwright.tasks.markers import markers
 from cellwright.tasks.reconstruct import score_reconstruction
 from cellwright.tasks.reduce import reduce
 from cellwright.tasks.score import score
+from cellwright.tasks.translate import score_translation
 
 WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette")
 
@@ -51,6 +53,8 @@ def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking:
         scores.append(_classification(run, adata, model, cells, seed))
     if isinstance(model, Generates) and len(cells.split.test):
         scores.append(score_generation(model, cells.source, cells.split.test, held_out=True, seed=seed))
+    if isinstance(model, Translates) and len(model.schema.modalities) > 1 and len(cells.split.test):
+        scores.append(score_translation(model, cells.source, cells.split.test, held_out=True, seed=seed))
     if scores:
         run.add_scores(pd.concat(scores, ignore_index=True))
     image = h5ad_bytes(adata)

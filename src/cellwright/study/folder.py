@@ -79,7 +79,9 @@ def run_at(folder: Path, data: str, model: str, what: dict[str, Any], seed: int)
 
 
 def data_name(data: Any) -> str:
-    """What tables call data that nobody named: the name of the file."""
+    """What tables call data that nobody named: the name of the file, or of each modality."""
+    if isinstance(data, Mapping):
+        return "-".join(map(str, data))
     name = Path(data).name.rsplit(".", 1)[0] if isinstance(data, str | Path) else "data"
     # a folder's name is made of it
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)

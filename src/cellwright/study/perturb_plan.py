@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cellwright.core.options import Options
+from cellwright.data.contents import ONLY_MODALITY
 from cellwright.errors import AbilityError, OptionError
 from cellwright.models import MODELS, Entry
 from cellwright.study.arm import Arm, with_baselines
@@ -189,7 +190,7 @@ def variants_of(options: PerturbOptions, fit_options: FitOptions, *, real_valued
         if "perturbs" not in arm.entry.abilities:
             able = ", ".join(name for name, entry in MODELS.items() if "perturbs" in entry.abilities)
             raise AbilityError(f"{arm.model} cannot predict responses: it lacks the ability 'perturbs'. {able} can.")
-    arms = with_baselines(asked, real_valued=real_valued, abilities={"perturbs"})
+    arms = with_baselines(asked, real_valued=[ONLY_MODALITY] if real_valued else [], abilities={"perturbs"})
     if not options.is_screen:
         arms = [arm for arm in arms if arm.model != MEAN_RESPONSE or arm in asked]
     limit = f"quick: {training_of(options, fit_options).max_epochs} epochs at most" if options.quick else ""

@@ -38,6 +38,11 @@ TASKS: dict[str, Task] = {
         ("layers/imputed", "layers/{key_added}_sd", "uns/imputed", "uns/cellwright"),
         "fill in what the measurement missed",
     ),
+    "translate": Task(
+        "translates",
+        ("obs/translated_from", "uns/cellwright"),
+        "what a modality that was not measured on cells would be",
+    ),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
     "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
     "score": Task(None, (), "metrics, overall and per cell type"),
