@@ -42,7 +42,7 @@ from cellwright.likelihoods import LikelihoodPerModality
 from cellwright.losses.gaussian_latent import GaussianLatent
 from cellwright.models.model import Model
 from cellwright.models.multimodal_vae import likelihood_of_each
-from cellwright.models.parts.alignment import AdversarialAlignment, AnyAlignment, SinkhornAlignment
+from cellwright.models.parts.alignment import AdversarialAlignment, AnyAlignment
 from cellwright.models.parts.fusion import Experts
 from cellwright.models.parts.kinds_in_common import KindsInCommon, group_of
 from cellwright.models.parts.library_of_latent import LibraryOfLatent
@@ -66,7 +66,7 @@ class AlignedVAEOptions(Options):
     likelihoods: LikelihoodPerModality = Field(
         {}, description="p(x | z) of modalities that are not counts to be given as negative binomial"
     )
-    alignment: AnyAlignment = Field(SinkhornAlignment(), description="what makes the latents one distribution")
+    alignment: AnyAlignment = Field(AdversarialAlignment(), description="what makes the latents one distribution")
     links: str | None = Field(None, description="CSV of feature links: modality_a, feature_a, modality_b, feature_b")
     links_weight: float = Field(100.0, ge=0, description="of the mean squared error of linked features in the loss")
     n_smooth: int = Field(30, ge=0, description="principal components that smooth linked features; 0: as measured")

@@ -51,14 +51,19 @@ class KindsInCommon(nn.Module):
             return
         sample = np.sort(rng.choice(rows, MOST_CELLS, replace=False)) if len(rows) > MOST_CELLS else rows
         blocks = [(features(m), group_of(m.present)) for m in in_order(source, sample, BLOCK_ROWS)]
-        linked = nn.functional.normalize(torch.cat([block for block, _ in blocks]), dim=1).numpy()
-        group = torch.cat([block for _, block in blocks]).numpy()
-        n_in_group = np.bincount(group[group >= 0], minlength=self.n_groups)
-        weight = np.where(group >= 0, 1 / n_in_group.clip(min=1)[group], 0)
-        means = KMeans(min(self.n_kinds, len(linked)), n_init=3, random_state=int(rng.integers(2**31)))
-        kind = means.fit_predict(linked, sample_weight=weight)
+        self.learn_from(torch.cat([linked for linked, _ in blocks]), torch.cat([group for _, group in blocks]), rng)
+
+    def learn_from(
+        self, linked: Float[Tensor, "n_obs n_linked"], group: Int[Tensor, " n_obs"], rng: np.random.Generator
+    ) -> None:
+        """The same from the cells' linked features and modalities."""
+        at_length_one, of = nn.functional.normalize(linked, dim=1).numpy(), group.numpy()
+        n_in_group = np.bincount(of[of >= 0], minlength=self.n_groups)
+        weight = np.where(of >= 0, 1 / n_in_group.clip(min=1)[of], 0)
+        means = KMeans(min(self.n_kinds, len(at_length_one)), n_init=3, random_state=int(rng.integers(2**31)))
+        kind = means.fit_predict(at_length_one, sample_weight=weight)
         shares = np.zeros((means.n_clusters, self.n_groups))
-        np.add.at(shares, (kind[group >= 0], group[group >= 0]), weight[group >= 0])
+        np.add.at(shares, (kind[of >= 0], of[of >= 0]), weight[of >= 0])
         others = (shares.sum(axis=1, keepdims=True) - shares) / max(1, self.n_groups - 1)
         ratio = np.sqrt(np.divide(others, shares, out=np.zeros_like(shares), where=shares > 0))
         self.kept.set(centres=torch.from_numpy(means.cluster_centers_), weight=torch.from_numpy(ratio))
