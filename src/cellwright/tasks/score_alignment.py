@@ -41,8 +41,8 @@ def score_alignment(
     names = pd.unique(modality)
     if len(names) < 2:
         raise DataError(
-            f"score_alignment needs cells of two modalities; all are of {', '.join(map(str, names))!r}. Give the latent "
-            "of cells of both."
+            f"score_alignment needs cells of two modalities; all are of {', '.join(map(str, names))!r}. Give the "
+            "latent of cells of both."
         )
     if labels is None and pairs is None:
         raise DataError("score_alignment needs labels, or pairs of rows of the same cell; it got neither. Give one.")

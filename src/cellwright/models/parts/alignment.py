@@ -134,10 +134,10 @@ class _Sinkhorn(Aligner):
 
     def loss(self, z: Tensor, group: Tensor, weight: Tensor) -> Tensor:
         """The mean over pairs of modalities, the same for every cell of the minibatch."""
-        there = [cells for g in group.unique() if g >= 0 and (cells := (group == g) & (weight > 0)).sum() > 1]
-        pairs = [(a, b) for at, a in enumerate(there) for b in there[at + 1 :]]
-        if not pairs:
+        there = _modalities(group, weight)
+        if len(there) < 2:
             return z.sum(dim=1) * 0
+        pairs = [(a, b) for at, a in enumerate(there) for b in there[at + 1 :]]
         of_pairs = [
             sinkhorn_divergence(z[a], z[b], blur=self.blur, first_weight=weight[a], second_weight=weight[b])
             for a, b in pairs
@@ -158,7 +158,7 @@ class _Adversarial(Aligner):
         fixed = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
         logits: Tensor = functional_call(self.critic, fixed, (z,))
         even = logits.new_full((logits.shape[1],), 1 / logits.shape[1])
-        return hide_batch(logits, even) * weight * (group >= 0)
+        return hide_batch(logits, even) * (_equal_shares(group, weight) > 0) * weight
 
     def critic_loss(self, z: Tensor, group: Tensor, weight: Tensor) -> Loss:
         """Every modality counts the same, whatever its number of cells in the minibatch."""
@@ -168,11 +168,15 @@ class _Adversarial(Aligner):
         return Loss(terms, {"penalty": self.penalty})
 
 
+def _modalities(group: Tensor, weight: Tensor) -> list[Tensor]:
+    """Which cells are of each modality that has two or more of weight in the minibatch."""
+    cells = [(group == g) & (weight > 0) for g in group.unique() if g >= 0]
+    return [of_modality for of_modality in cells if of_modality.sum() > 1]
+
+
 def _equal_shares(group: Tensor, weight: Tensor) -> Tensor:
-    """Weights whose sum is the same in each modality of the minibatch, and whose mean over cells is one."""
-    share = torch.zeros_like(weight)
-    there = [g for g in group.unique() if g >= 0 and weight[group == g].sum() > 0]
-    for g in there:
-        cells = group == g
+    """Weights whose sum is the same in each modality and whose mean over cells is one; zero for one modality alone."""
+    share, there = torch.zeros_like(weight), _modalities(group, weight)
+    for cells in there if len(there) > 1 else ():
         share[cells] = weight[cells] / weight[cells].sum() * len(group) / len(there)
     return share
