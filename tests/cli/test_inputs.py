@@ -25,6 +25,24 @@ def test_a_study_of_a_file_is_named_by_the_file_and_one_of_the_catalogue_by_its_
     assert study_name_of("pbmc68k_reduced") == "pbmc68k_reduced"
 
 
+def test_one_file_per_modality_is_each_by_its_name(cells):
+    assert data_named(f"rna={cells}, protein={cells}") == {"rna": cells, "protein": cells}
+    assert isinstance(data_named("rna=pbmc68k_reduced")["rna"], AnnData)
+    assert study_name_of(f"rna={cells},protein={cells}") is None
+
+
+@pytest.mark.parametrize("text", ["rna={cells},{cells}", "rna={cells},rna={cells}"], ids=["no name", "one name twice"])
+def test_modalities_without_a_name_of_their_own_are_refused(cells, text):
+    with pytest.raises(DataFileError, match="each name once, separated by commas"):
+        data_named(text.format(cells=cells))
+
+
+def test_a_file_whose_name_looks_like_a_modality_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "k=3.h5ad").touch()
+    assert data_named("k=3.h5ad").name == "k=3.h5ad"
+
+
 def test_what_is_neither_is_refused_with_the_nearest_name_beside_it(cells):
     with pytest.raises(DataFileError, match=r"there is no file .*Did you mean 'cells\.h5ad'\?$"):
         data_named(str(cells.with_name("cell.h5ad")))

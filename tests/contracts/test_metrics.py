@@ -14,21 +14,45 @@ from sklearn import metrics as reference
 import cellwright.metrics
 from cellwright.errors import DataError
 from cellwright.metrics import METRICS, Metric
+from cellwright.metrics.neighbours import Neighbours
 
 OVER_METRICS = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
-GROUPS = {"labels_true", "labels_predicted", "clusters"}
+GROUPS = {"labels_true", "labels_predicted", "labels_reference", "clusters", "batches"}
+LABELS = {"labels_true", "labels_reference"}
+# what a caller seeks neighbours in
+SOUGHT_IN = {"neighbours": "latent", "neighbours_before": "latent_before"}
 N_OBS = 120
 FEW = 12
 # cells without which a metric has nothing to say
-MORE_THAN_FEW = {"entry_pearson_gene": 30, "zeros_kept": N_OBS}
+MORE_THAN_FEW = {"entry_pearson_gene": 30, "zeros_kept": N_OBS, "kbet": N_OBS, "bras": 40, "batch_asw": 40}
+
+Arrays = dict[str, np.ndarray | Neighbours]
 
 
-def arrays_for(metric: Metric, n_obs: int = N_OBS, seed: int = 0) -> dict[str, np.ndarray]:
-    """Arrays of imperfect agreement: three labels, clusters and a latent that know something of them, noisy values."""
+def arrays_for(
+    metric: Metric, n_obs: int = N_OBS, seed: int = 0, rows: slice | np.ndarray = slice(None), **other: np.ndarray
+) -> Arrays:
+    """Arrays of imperfect agreement: three labels, clusters and a latent that know something of them, noisy values.
+
+    Of some `rows`, with neighbours that are sought among these; `other` arrays take the place of those that are made.
+    """
+    every = {name: array[rows] for name, array in (made(n_obs, seed) | other).items()}
+    sought = {name: neighbours_of(every[values]) for name, values in SOUGHT_IN.items() if name in metric.needs}
+    return {name: sought[name] if name in sought else every[name] for name in metric.needs}
+
+
+def neighbours_of(latent: np.ndarray) -> Neighbours:
+    distances = distance.cdist(latent, latent) if len(latent) else np.empty((0, 0))
+    np.fill_diagonal(distances, np.inf)
+    indices = np.argsort(distances, axis=1)[:, : max(len(latent) - 1, 0)]
+    return Neighbours(indices, np.take_along_axis(distances, indices, axis=1)).first(90)
+
+
+def made(n_obs: int, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 3, n_obs)
     x_true = rng.normal(size=(n_obs, 4)) + codes[:, None]
-    every = {
+    return {
         "labels_true": np.array(["T", "B", "NK"])[codes],
         "clusters": np.where(rng.random(n_obs) < 0.8, codes, rng.integers(0, 4, n_obs)),
         "labels_predicted": np.array(["T", "B", "NK"])[np.where(np.arange(n_obs) % 4, codes, (codes + 1) % 3)],
@@ -54,14 +78,21 @@ def arrays_for(metric: Metric, n_obs: int = N_OBS, seed: int = 0) -> dict[str, n
         "x_second": rng.normal(size=x_true.shape),
         # a marker of each label that the others lack
         "x_measured": 10.0 * (codes[:, None] == np.arange(4)),
+        "batches": rng.choice(["first", "second"], n_obs),
+        "latent_before": x_true + np.repeat([[0.0], [1.0]], [n_obs // 2, n_obs - n_obs // 2], axis=0),
+        "latent_first": x_true,
+        "latent_second": x_true + rng.normal(size=x_true.shape),
+        "latent_reference": rng.normal(size=(n_obs, 3)) + 2 * codes[:, None],
+        "labels_reference": np.array(["T", "B", "NK"])[codes],
     }
-    return {name: every[name] for name in metric.needs}
 
 
 # scikit-learn's name for each metric; those without one have a slow closed form in their own test file
 REFERENCE = {
     "ari": lambda labels_true, clusters: reference.adjusted_rand_score(labels_true, clusters),
     "best_leiden_ari": lambda labels_true, clusters: reference.adjusted_rand_score(labels_true, clusters),
+    "leiden_ari": lambda labels_true, clusters: reference.adjusted_rand_score(labels_true, clusters),
+    "leiden_nmi": lambda labels_true, clusters: reference.normalized_mutual_info_score(labels_true, clusters),
     "nll": lambda log_prob: -np.average(log_prob),
     "nmi": lambda labels_true, clusters: reference.normalized_mutual_info_score(labels_true, clusters),
     "silhouette": lambda latent, labels_true: (reference.silhouette_score(latent, labels_true) + 1) / 2,
@@ -91,6 +122,9 @@ UNBIASED = {"e_distance"}
 
 _LABELS, _VALUES = np.repeat(["T", "B"], 10), np.random.default_rng(0).normal(size=(20, 3))
 _FAR_APART = np.repeat([[0.0], [1e12]], 10, axis=0) + np.tile([[0.0], [1.0]], (10, 1))
+_PLACES = np.arange(20)
+_NEXT = _PLACES - _PLACES % 10 + np.stack([(_PLACES + 1) % 10, (_PLACES + 2) % 10])
+_RINGS = Neighbours(_NEXT.T, np.ones((20, 2)))
 PERFECT = {
     "labels_true": _LABELS,
     "labels_predicted": _LABELS,
@@ -110,9 +144,25 @@ PERFECT = {
     "x_protein": _VALUES,
     "x_first": _VALUES,
     "x_second": _VALUES,
+    # each cell has a neighbour of either batch, both of its label
+    "batches": np.arange(20) % 2,
+    "neighbours": _RINGS,
+    "neighbours_before": _RINGS,
+    "latent_first": _VALUES,
+    "latent_second": _VALUES,
+    "latent_reference": _FAR_APART,
+    "labels_reference": _LABELS,
 }
 # where the same name means other values to other metrics
+_NO_BATCH = {"labels_true": _LABELS, "batches": _PLACES % 2, "latent": np.repeat(np.eye(2), 10, axis=0)}
 PERFECT_FOR = {
+    "batch_asw": _NO_BATCH,
+    "bras": _NO_BATCH,
+    "pc_regression": {
+        "latent_before": _PLACES[:, None] % 2.0,
+        "latent": np.repeat(_VALUES[:10], 2, axis=0),
+        "batches": _PLACES % 2,
+    },
     "poisson_deviance": {"x_hidden": 1 + np.round(np.abs(_VALUES)), "x_expected": 1 + np.round(np.abs(_VALUES))},
     "log_mse": {"x_hidden": 1 + np.round(np.abs(_VALUES)), "x_expected": 1 + np.round(np.abs(_VALUES))},
     **{
@@ -159,10 +209,9 @@ def test_equals_a_reference_implementation(name):
 
 @OVER_METRICS
 def test_ignores_the_order_of_cells(metric):
-    arrays = arrays_for(metric)
     order = np.random.default_rng(1).permutation(N_OBS)
-    shuffled = {name: array[order] for name, array in arrays.items()}
-    assert metric.function(**shuffled) == pytest.approx(metric.function(**arrays), abs=1e-12)
+    shuffled = metric.function(**arrays_for(metric, rows=order))
+    assert shuffled == pytest.approx(metric.function(**arrays_for(metric)), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if GROUPS & set(metric.needs)])
@@ -174,28 +223,39 @@ def test_ignores_the_names_of_labels_and_clusters(name):
     assert METRICS[name].function(**renamed) == pytest.approx(METRICS[name].function(**arrays), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if "labels_true" in metric.needs])
+TAKE_LABELS = [name for name, metric in METRICS.items() if "labels_true" in metric.needs]
+
+
+@pytest.mark.parametrize("name", [name for name in TAKE_LABELS if "neighbours" not in METRICS[name].needs])
 def test_leaves_out_cells_without_a_label(name):
-    arrays = arrays_for(METRICS[name])
-    known = arrays["labels_true"] != "NK"
-    missing = arrays | {"labels_true": np.where(known, arrays["labels_true"], None)}
-    without = {key: array[known] for key, array in arrays.items()}
-    assert METRICS[name].function(**missing) == METRICS[name].function(**without)
+    labels = made(N_OBS, seed=0)["labels_true"]
+    known = labels != "NK"
+    missing = dict.fromkeys(LABELS, np.where(known, labels, None))
+    assert METRICS[name].function(**arrays_for(METRICS[name], **missing)) == METRICS[name].function(
+        **arrays_for(METRICS[name], rows=known)
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in TAKE_LABELS if "neighbours" in METRICS[name].needs])
+def test_refuses_cells_without_a_label_as_neighbours(name):
+    labels = made(N_OBS, seed=0)["labels_true"]
+    missing = np.where(labels != "NK", labels, None)
+    with pytest.raises(DataError, match="Leave these cells out before neighbours are sought"):
+        METRICS[name].function(**arrays_for(METRICS[name], labels_true=missing))
 
 
 @OVER_METRICS
 @pytest.mark.parametrize("case", ["single group", "one cell", "no cell"])
 def test_a_degenerate_input_gives_a_value_within_the_bounds_or_a_sentence(metric, case):
-    arrays = arrays_for(metric)
     if case == "single group":
-        arrays |= {name: np.full(N_OBS, "T") for name in GROUPS & set(arrays)}
+        arrays = arrays_for(metric, **dict.fromkeys(GROUPS, np.full(N_OBS, "T")))
     else:
-        arrays = {name: array[: case == "one cell"] for name, array in arrays.items()}
+        arrays = arrays_for(metric, rows=slice(case == "one cell"))
     found = outcome(metric, arrays)
     assert found.endswith(".") if isinstance(found, str) else metric.bounds[0] <= found <= metric.bounds[1]
 
 
-def outcome(metric: Metric, arrays: dict[str, np.ndarray]) -> float | str:
+def outcome(metric: Metric, arrays: Arrays) -> float | str:
     try:
         return metric.function(**arrays)
     except DataError as error:

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from cellwright.core.options import Options, chosen_from, name_and_settings
+from cellwright.core.options import Options, chosen_from, chosen_per_name, name_and_settings
 from cellwright.errors import OptionError
 
 
@@ -84,3 +84,34 @@ def test_settings_are_json_where_they_can_be_and_else_text():
     text = " pca:n=20:share=0.5:scale=false:size=null:transform=none:path=a=b "
     settings = {"n": 20, "share": 0.5, "scale": False, "size": None, "transform": "none", "path": "a=b"}
     assert name_and_settings(text) == ("pca", settings)
+
+
+choose_each = chosen_per_name({"small": Small, "large": Large}, "size")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "rna=small:n=3, protein=large",
+        {"rna": "small:n=3", "protein": {"name": "large"}},
+        {"rna": Small(n=3), "protein": Large()},
+    ],
+    ids=["text", "dict", "options"],
+)
+def test_a_choice_per_name_is_made_like_each_choice(given):
+    assert choose_each(given) == {"rna": Small(n=3), "protein": Large()}
+    assert choose_each("") == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("rna", "size must be name=size, separated by commas; got 'rna'"),
+        ({"rna": "smal"}, "size must be one of small, large; it is 'smal'"),
+        (["small"], r"size must be given by name, such as \{'rna': 'small'\}; it is \['small'\]"),
+    ],
+    ids=["no name", "no such choice", "list"],
+)
+def test_a_choice_per_name_that_cannot_be_made_is_refused(given, sentence):
+    with pytest.raises(OptionError, match=sentence):
+        choose_each(given)

@@ -51,3 +51,15 @@ def test_conditions_are_one_hot_batch_categories_and_standardised_numbers():
     np.testing.assert_allclose(seen, expected.astype(float), atol=1e-5)
     unknown = conditions.eval()(replace(minibatch, batch=torch.full((4,), -1)))
     assert (unknown[:, :2] == 0.5).all()
+
+
+def test_an_unknown_batch_is_the_average_of_the_batches_that_were_met():
+    obs = pd.DataFrame({"batch": list("abcd")}, index=list("1234"))
+    data = open_data(AnnData(np.ones((4, 2), np.float32), obs=obs), batch_key="batch")
+    conditions, minibatch = Conditions(data.schema), next(iter(in_order(data)))
+    conditions.met(torch.tensor([0, 2, 2, -1]))
+    assert conditions.known(torch.tensor([0, 1, 2, 3, -1])).tolist() == [0, -1, 2, -1, -1]
+    unknown = conditions(replace(minibatch, batch=torch.full((4,), -1)))
+    assert unknown.tolist() == [[0.5, 0, 0.5, 0]] * 4
+    conditions.met(torch.tensor([-1]))  # nothing is known: all are
+    assert conditions(replace(minibatch, batch=torch.full((4,), -1))).tolist() == [[0.25] * 4] * 4

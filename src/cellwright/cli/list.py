@@ -26,11 +26,14 @@ What = Literal["models", "likelihoods", "balances", "metrics", "tasks", "data"]
 # what a model needs of the data beside values, in words
 NEEDS = {"label": "labels", "coordinates": "places", "condition": "conditions", "control": "a control"}
 # flags with which models that are made for counts take any real number
-WAYS_TO_TAKE_ANY: tuple[dict[str, str], ...] = (
+WAYS_TO_TAKE_ANY: tuple[dict[str, str | list[str]], ...] = (
     {"transform": "none"},
     {"transform": "none", "likelihood": "gaussian"},
     {"transform": "none", "output": "values"},
     {"transform": "none", "decoding": "published"},
+    # of the modality of that name
+    {"likelihoods": "X=gaussian"},
+    {"real_valued": ["X"]},
 )
 
 
@@ -84,7 +87,8 @@ def what_works_on_what() -> str:
 
 def data_of(entry: "Entry") -> str:
     """What data a model is built for: rows that are cells or sequences, and what must be known of them."""
-    rows = "sequences" if "steps" in entry.model.needs else "cells"
+    several = "cells, several modalities" if entry.model.reads_several else "cells"
+    rows = "sequences" if "steps" in entry.model.needs else several
     needs = [words for need, words in NEEDS.items() if need in entry.model.needs]
     return " with ".join([rows, ", ".join(needs)] if needs else [rows])
 
@@ -102,11 +106,15 @@ def values_of(name: str) -> str:
     fields = set(entry_of(name).options_type.model_fields)
     for way in WAYS_TO_TAKE_ANY:
         if set(way) <= fields and support_of(name, **way) <= Support.real:
-            return f"{said}; any: `{' '.join(f'--{flag} {value}' for flag, value in way.items())}`"
+            return f"{said}; any: `{' '.join(_as_flag(name, value) for name, value in way.items())}`"
     return said
 
 
-def support_of(name: str, **options: str) -> "Support":
+def _as_flag(name: str, value: str | list[str]) -> str:
+    return f"--{name.replace('_', '-')} {value if isinstance(value, str) else ','.join(value)}"
+
+
+def support_of(name: str, **options: str | list[str]) -> "Support":
     """Which values a model of that name takes with these options, built for a schema that has all that it may need."""
     from cellwright.core.schema import Categories, Coordinates, Schema, Steps
     from cellwright.models import build, entry_of

@@ -22,7 +22,7 @@ def connectivities(neighbours: Neighbours) -> "csr_matrix":
     """The symmetric graph `(n_obs, n_obs)` of UMAP [McInnes18, sections 3.1 and 4.1].
 
     The membership of a neighbour is exp(-max(0, d - rho) / sigma), rho the distance of the nearest one that does not
-    coincide with the cell, sigma such that a cell's memberships sum to log2 of the number of neighbours. An edge
+    coincide with the cell, sigma such that a cell's memberships sum to log2 of the number of neighbours, itself counted. An edge
     holds where either cell has it: a + b - a b.
     """
     directed = neighbours.graph(_memberships(neighbours.distances.astype(np.float64)))
@@ -34,7 +34,7 @@ def connectivities(neighbours: Neighbours) -> "csr_matrix":
 def _memberships(distances: np.ndarray) -> np.ndarray:
     nearest = np.where(distances > 0, distances, np.inf).min(axis=1, keepdims=True)
     beyond = np.maximum(distances - np.where(np.isinf(nearest), 0, nearest), 0)
-    target = np.log2(distances.shape[1])
+    target = np.log2(distances.shape[1] + 1)
     sigma, low, high = np.ones((3, len(distances), 1))
     low[:], high[:] = 0, np.inf
     for _ in range(N_STEPS):

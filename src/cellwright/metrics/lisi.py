@@ -23,13 +23,13 @@ def ilisi(neighbours: Neighbours, batches: Labels) -> float:
     The scaling is that of scIB [Luecken22]. It does not know of cell types: batches of other compositions cannot reach
     1 without mixing them. Raises `DataError` for a single batch, a cell without a batch, or no neighbours.
     """
-    lisi, names = _lisi_of(neighbours, batches, "batches", "ilisi")
+    lisi, names = lisi_of(neighbours, batches, "batches", "ilisi")
     return _many(np.median(lisi), len(names))
 
 
 def ilisi_by_label(labels_true: Labels, neighbours: Neighbours, batches: Labels) -> dict[str, float]:
     """The same median over the cells of each label; NaN for a label in one batch only, which has none to mix with."""
-    lisi, names = _lisi_of(neighbours, batches, "batches", "ilisi")
+    lisi, names = lisi_of(neighbours, batches, "batches", "ilisi")
     codes, labels = codes_of(labels_true, "labels_true")
     of_batch, _ = codes_beside(neighbours, batches, "batches")
     return {
@@ -46,13 +46,13 @@ def clisi(neighbours: Neighbours, labels_true: Labels) -> float:
     More than half of the cells deep within their types make it 1 [Luecken22]: it sees gross mistakes only. Raises
     `DataError` for a single label, a cell without one, or no neighbours.
     """
-    lisi, names = _lisi_of(neighbours, labels_true, "labels_true", "clisi")
+    lisi, names = lisi_of(neighbours, labels_true, "labels_true", "clisi")
     return 1 - _many(np.median(lisi), len(names))
 
 
 def clisi_by_label(labels_true: Labels, neighbours: Neighbours) -> dict[str, float]:
     """The same over the cells of each label: which of them lie among other labels."""
-    lisi, names = _lisi_of(neighbours, labels_true, "labels_true", "clisi")
+    lisi, names = lisi_of(neighbours, labels_true, "labels_true", "clisi")
     codes, _ = codes_of(labels_true, "labels_true")
     return {name: 1 - _many(np.median(lisi[codes == code]), len(names)) for code, name in enumerate(names)}
 
@@ -62,7 +62,7 @@ def _many(lisi: float, n_groups: int) -> float:
     return float(np.clip((lisi - 1) / (n_groups - 1), 0, 1))
 
 
-def _lisi_of(neighbours: Neighbours, groups: Labels, role: str, metric: str) -> tuple[np.ndarray, list[str]]:
+def lisi_of(neighbours: Neighbours, groups: Labels, role: str, metric: str) -> tuple[np.ndarray, list[str]]:
     """The index of each cell `(n_obs,)` and the groups' names."""
     codes, names = codes_beside(neighbours, groups, role)
     if len(names) < 2:

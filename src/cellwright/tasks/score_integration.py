@@ -7,6 +7,7 @@ References: [Luecken22] for the set of metrics and the totals.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,10 +59,9 @@ def score_integration(
     over 50,000. Raises `DataError` where the arrays are not of the same cells or fewer than two are left, `OptionError`
     without igraph, `UnsuitableValues` for NaN in `latent`.
     """
-    given = _of_known_cells(
-        {"latent": latent, "labels_true": labels, "batches": batches, "latent_before": before}, rows
-    )
-    arrays = given | _found_once(given, seed)
+    given = {"latent": latent, "labels_true": labels, "batches": batches, "latent_before": before}
+    arrays = _of_known_cells(given, rows)
+    arrays |= _found_once(arrays, seed)
     table: list[ScoreRow] = []
     for name in (*BIO, *BATCH, *BESIDE):
         if set(METRICS[name].needs) <= set(arrays):
@@ -71,7 +71,7 @@ def score_integration(
     return frame.assign(task=TASK, held_out=held_out, seed=seed)[SCORE_COLUMNS]
 
 
-def _of_known_cells(arrays: dict[str, object], rows: np.ndarray | None) -> dict[str, np.ndarray]:
+def _of_known_cells(arrays: dict[str, Any], rows: np.ndarray | None) -> dict[str, Any]:
     """What was given, of `rows` and of cells with label and batch; a single batch is none."""
     given = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
     n_obs = len(given["latent"])
@@ -91,17 +91,17 @@ def _of_known_cells(arrays: dict[str, object], rows: np.ndarray | None) -> dict[
     return given
 
 
-def _found_once(given: dict[str, np.ndarray], seed: int) -> dict[str, object]:
+def _found_once(given: dict[str, Any], seed: int) -> dict[str, Any]:
     """What takes long and several metrics read: neighbours and, where there are labels, Leiden's best clusters."""
-    found: dict[str, object] = {"neighbours": Neighbours(*nearest(given["latent"], N_NEIGHBOURS, seed))}
-    if "labels_true" in given:
-        indices = found["neighbours"].indices[:, :N_NEIGHBORS]
-        candidates = leiden_clusters(indices, RESOLUTIONS, seed=seed).values()
-        found["clusters"] = max(candidates, key=lambda clusters: nmi(given["labels_true"], clusters))
-    return found
+    neighbours = Neighbours(*nearest(given["latent"], N_NEIGHBOURS, seed))
+    if "labels_true" not in given:
+        return {"neighbours": neighbours}
+    candidates = leiden_clusters(neighbours.first(N_NEIGHBORS).indices, RESOLUTIONS, seed=seed).values()
+    best = max(candidates, key=lambda clusters: nmi(given["labels_true"], clusters))
+    return {"neighbours": neighbours, "clusters": best}
 
 
-def _rows_of(name: str, arrays: dict[str, object]) -> list[ScoreRow]:
+def _rows_of(name: str, arrays: dict[str, Any]) -> list[ScoreRow]:
     metric = METRICS[name]
     needed = {argument: arrays[argument] for argument in metric.needs}
     try:

@@ -29,8 +29,10 @@ class LibraryOfLatent(nn.Module):
     @torch.no_grad()
     def learn(self, latents: Iterable[tuple[Tensor, Minibatch]]) -> None:
         """From the latents of cells and their libraries, which are those of the minibatch."""
-        pairs = [(self._columns(latent, cells), cells.library.clamp(min=1).double().log()) for latent, cells in latents]
-        columns, logarithm = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        pairs = list(latents)
+        self.conditions.met(torch.cat([cells.batch for _, cells in pairs]))
+        columns = torch.cat([self._columns(latent, cells) for latent, cells in pairs])
+        logarithm = torch.cat([cells.library.clamp(min=1).double().log() for _, cells in pairs])
         # with a trace of ridge: a batch that all cells share is the intercept once more
         gram = columns.T @ columns + 1e-6 * len(columns) * torch.eye(columns.shape[1], dtype=columns.dtype)
         self.weight.copy_(torch.linalg.solve(gram, columns.T @ logarithm))
