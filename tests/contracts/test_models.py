@@ -45,6 +45,7 @@ OTHER_VALUES = {
     "alignment_warmup_epochs": 0,
     "batch_weight": 0.0,
     "beta": 3.0,
+    "canonical": False,
     "cell": "tanh",
     "cells": "counts",
     "cell_weight": 0.0,
@@ -119,7 +120,7 @@ OTHER_VALUES_OF = {
     ("gan", "n_layers"): 1,
     ("scgen", "n_layers"): 1,
     ("alra", "zeros"): "fill",
-    ("linked_features", "n_latent"): 3,
+    ("linked_features", "canonical"): True,
     ("rnn", "cell"): "gru",
     ("gene_shift_raw", "shift"): "shared",
     ("response_vae", "cells"): "constant",
@@ -129,11 +130,12 @@ OTHER_VALUES_OF = {
 # an option that needs more than a value; its test is there
 TESTED_ELSEWHERE: dict[str, str] = {
     "pretrained": "tests/models/test_diffusion.py::test_a_pretrained_vae_is_copied_and_not_trained",
-    "links": "tests/models/test_aligned_vae.py::test_the_linked_features_of_both_modalities_are_said_by_the_same_network",
+    "links": "tests/models/test_aligned_vae.py::test_linked_features_are_said_by_one_network_of_both_modalities",
 }
 # an option may say nothing where another one switches it off
 NEEDS = {
     "max_value": {"scale": True},
+    "n_latent": {"canonical": True},
     "mean_share": {"zeros": "fill"},
     "shift_balance": {"shift": "raw"},
     "beta": {"variational": True},

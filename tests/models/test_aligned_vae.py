@@ -45,7 +45,7 @@ def test_a_cell_is_reconstructed_in_the_modality_that_it_has(unpaired):
     assert set(terms) == {"reconstruction_rna", "reconstruction_protein", "kl", "alignment"}
 
 
-def test_the_linked_features_of_both_modalities_are_said_by_the_same_network(unpaired):
+def test_linked_features_are_said_by_one_network_of_both_modalities(unpaired):
     cells = unpaired()
     data = open_data(cells.data)
     model = prepared(data, links=cells.links)

@@ -141,7 +141,7 @@ MODELS: dict[str, Entry] = {
         LinkedCCA, LinkedCCAOptions, "canonical correlation of linked features, for modalities without common cells"
     ),
     "linked_features": Entry(
-        LinkedCCA, LinkedCCAOptions, "linked features as they are, smoothed; a baseline", {"n_latent": 0}
+        LinkedCCA, LinkedCCAOptions, "linked features as they are, smoothed; a baseline", {"canonical": False}
     ),
     "joint_pca": Entry(
         JointPCA,

@@ -40,7 +40,8 @@ class LinkedCCAOptions(Options):
     """Options of the canonical correlation of linked features."""
 
     links: str | None = Field(None, description="CSV of feature links: modality_a, feature_a, modality_b, feature_b")
-    n_latent: int = Field(20, ge=0, description="directions; 0 takes the linked features as they are")
+    canonical: bool = Field(default=True, description="canonical directions; else the linked features as they are")
+    n_latent: int = Field(20, ge=1, description="canonical directions; at most as many as there are linked features")
     n_smooth: int = Field(30, ge=0, description="principal components of each modality that are kept; 0: all values")
     real_valued: tuple[str, ...] = Field((), description="modalities whose values are not to be log-normalised")
 
@@ -70,7 +71,7 @@ class LinkedCCA(Model, Encodes):
     def encode(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_latent"]:
         """Of length one; zero for a cell without any linked modality."""
         features = self.linked(minibatch)
-        if self.options.n_latent:
+        if self.options.canonical:
             is_first = minibatch.present[:, [0]]
             features = torch.where(is_first, features @ self.directions.of_first, features @ self.directions.of_others)
         return functional.normalize(features, dim=1)
@@ -84,7 +85,7 @@ class LinkedCCA(Model, Encodes):
                 "links is not given. Give a CSV file: links=..."
             )
         self.linked.learn(read_links(self.options.links, self.schema), source, rows, rng)
-        if self.options.n_latent:
+        if self.options.canonical:
             self._learn_directions(source, rows)
 
     def _learn_directions(self, source: Source, rows: np.ndarray) -> None:

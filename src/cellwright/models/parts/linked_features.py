@@ -63,7 +63,7 @@ class LinkedFeatures(nn.Module):
             if of_modality is not None:
                 measured = rows[source.measured(name)[rows]]
                 part.learn(of_modality, linked, source.of(name), measured, rng)
-        self.kept.set(linked=torch.from_numpy(linked))
+        self.kept.set(linked=torch.tensor(linked))
 
     def forward(self, minibatch: Minibatch) -> Float[Tensor, "n_obs n_linked"]:
         """In standard deviations of the cell's own modality."""
@@ -90,15 +90,14 @@ class _Modality(nn.Module):
         # without smoothing no component is looked at, but the standardised values are PCA's all the same
         self.pca = PCA(schema, PCAOptions(n_latent=max(1, n_smooth), transform=transform))
         self.pca.exact_n_vars = n_smooth  # what is smoothed by need not be exact, and is learnt in seconds
-        none = torch.zeros(0)
         self.kept = FromData(
             {
                 "feature": torch.zeros(0, dtype=torch.int64),
                 "linked": torch.zeros(0, dtype=torch.int64),
-                "weight": none,
+                "weight": torch.zeros(0),
                 "loadings": torch.zeros(self.pca.n_latent, 0),
-                "centre": none,
-                "spread": none,
+                "centre": torch.zeros(0),
+                "spread": torch.zeros(0),
             }
         )
 
@@ -132,7 +131,7 @@ class _Modality(nn.Module):
         self.pca.learn(source, rows, rng)
         n_linked = len(linked)
         at = np.searchsorted(linked, links.to)
-        feature, weight = torch.from_numpy(links.of), torch.from_numpy(links.weight)
+        feature, weight = torch.tensor(links.of), torch.tensor(links.weight)
         self.kept.set(feature=feature, linked=torch.from_numpy(at), weight=weight)
         self.kept.set(centre=torch.zeros(n_linked), spread=torch.ones(n_linked))
         self.kept.set(loadings=self._over_links(self.pca.components.T))
