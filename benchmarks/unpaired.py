@@ -30,7 +30,7 @@ from cellwright.tasks.score_alignment import score_alignment
 
 # of peaks within 100,000 base pairs of a gene's start, with the decay of ArchR's and MAESTRO's gene scores
 PEAKS = PeakLinkOptions(upstream=2_000, reach=100_000, decay=10_000)
-EPOCHS = {"sln111": 20, "snareseq": 10}  # about 1,300 and 800 steps of 256 cells
+EPOCHS = {"sln111": 10, "snareseq": 5}  # about 650 and 400 steps of 256 cells
 # title -> model, its options; whether it is told the links
 ARMS = {
     "linked features": ("linked_features", {}, True),

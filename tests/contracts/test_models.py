@@ -96,6 +96,7 @@ OTHER_VALUES = {
     "normalisation": "layer",
     "own_weight": 2.5,
     "output": "values",
+    "panels": (),
     "penalty": 100.0,
     "prediction": "epsilon",
     "prior_weight": 0.0,

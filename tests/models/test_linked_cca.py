@@ -116,3 +116,14 @@ def test_real_values_are_taken_as_they_are(unpaired):
     schema = open_data(unpaired().data).schema
     model = LinkedCCA(schema, LinkedCCAOptions(real_valued=("protein",)))
     assert (model.support_in("rna"), model.support_in("protein")) == (Support.non_negative, Support.real)
+
+
+def test_a_panel_is_compared_with_its_own_mean_logarithm(unpaired):
+    cells = unpaired()
+    (panel, data), (counts, _) = fitted(cells, n_smooth=0), fitted(cells, n_smooth=0, panels=())
+    logs = np.log1p(cells.data["protein"].X)
+    ratios = logs - logs.mean(axis=1, keepdims=True)
+    expected = (ratios - ratios.mean(axis=0)) / ratios.std(axis=0)
+    is_protein = data.measured("protein")
+    np.testing.assert_allclose(linked_of(panel, data)[is_protein], expected, atol=1e-3)
+    assert np.abs(linked_of(counts, data)[is_protein] - expected).max() > 0.1

@@ -50,7 +50,6 @@ from cellwright.models.parts.linked_features import LinkedFeatures
 from cellwright.models.parts.modality import Measured, ModalityNetwork
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn.mlp import MLP, Hidden
-from cellwright.nn.transform import Transform
 
 _CRITIC = 1  # stream of the noise
 WEIGHTED = ("adversarial", "sinkhorn")  # alignments in which a cell may weigh more than another
@@ -69,7 +68,8 @@ class AlignedVAEOptions(Options):
     alignment: AnyAlignment = Field(AdversarialAlignment(), description="what makes the latents one distribution")
     links: str | None = Field(None, description="CSV of feature links: modality_a, feature_a, modality_b, feature_b")
     links_weight: float = Field(100.0, ge=0, description="of the mean squared error of linked features in the loss")
-    n_smooth: int = Field(30, ge=0, description="principal components that smooth linked features; 0: as measured")
+    n_smooth: int = Field(20, ge=0, description="principal components that smooth linked features; 0: as measured")
+    panels: tuple[str, ...] = Field(("protein",), description="modalities linked by centred log ratios of their counts")
     n_kinds: int = Field(0, ge=0, description="kinds of cells that the alignment counts equally; 0: it counts cells")
     beta: float = Field(1.0, ge=0, description="weight of the KL")
     alignment_warmup_epochs: int = Field(5, ge=0, description="epochs over which the alignment rises to its weight")
@@ -104,10 +104,10 @@ class AlignedVAE(Model, Encodes, Translates):
         )
         self.libraries = nn.ModuleList(LibraryOfLatent(schema, options.n_latent) for _ in schema.modalities)
         self.aligner = options.alignment.build(options.n_latent, options.n_hidden, len(schema.modalities))
-        real: dict[str, Transform] = {
-            name: "none" for name, likelihood in self.likelihoods.items() if likelihood.support is Support.real
-        }
-        self.linked = LinkedFeatures(schema, options.n_smooth, real) if options.links else None
+        real = [name for name, likelihood in self.likelihoods.items() if likelihood.support is Support.real]
+        self.linked = (
+            LinkedFeatures(schema, options.n_smooth, panels=options.panels, real_valued=real) if options.links else None
+        )
         self.says_linked = nn.Sequential(MLP(options.n_latent, hidden), nn.Linear(options.n_hidden, schema.n_vars))
         self.kinds = KindsInCommon(schema, options.n_kinds)
 

@@ -42,7 +42,8 @@ class LinkedCCAOptions(Options):
     links: str | None = Field(None, description="CSV of feature links: modality_a, feature_a, modality_b, feature_b")
     canonical: bool = Field(default=True, description="canonical directions; else the linked features as they are")
     n_latent: int = Field(20, ge=1, description="canonical directions; at most as many as there are linked features")
-    n_smooth: int = Field(30, ge=0, description="principal components of each modality that are kept; 0: all values")
+    n_smooth: int = Field(20, ge=0, description="principal components of each modality that are kept; 0: all values")
+    panels: tuple[str, ...] = Field(("protein",), description="modalities of chosen features: centred log ratios")
     real_valued: tuple[str, ...] = Field((), description="modalities whose values are not to be log-normalised")
 
 
@@ -58,7 +59,7 @@ class LinkedCCA(Model, Encodes):
         super().__init__(schema, options)
         self.options: LinkedCCAOptions = options
         _refuse_one_modality(schema)
-        self.linked = LinkedFeatures(schema, options.n_smooth, dict.fromkeys(options.real_valued, "none"))
+        self.linked = LinkedFeatures(schema, options.n_smooth, panels=options.panels, real_valued=options.real_valued)
         self.directions = FromData({"of_first": torch.zeros(0, 0), "of_others": torch.zeros(0, 0)})
 
     @property

@@ -11,7 +11,7 @@ References: [Stuart19] linked features as the common space of two modalities; [C
 are compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from cellwright.core.schema import Schema
 from cellwright.data.links import Links
 from cellwright.data.source import Source
 from cellwright.errors import DataError
+from cellwright.models.parts.log_ratios import LogRatios, log_ratios
 from cellwright.models.parts.modality import Measured
 from cellwright.models.parts.moments import moments
 from cellwright.models.pca import PCA, PCAOptions
@@ -35,14 +36,20 @@ MOST = 10.0  # standard deviations that a value may be from the mean, as in PCA
 class LinkedFeatures(nn.Module):
     """Learnt from training cells; `n_smooth` components are kept, 0 takes values as measured.
 
-    `transforms` are those of modalities whose values are not to be log-normalised.
+    Counts are log-normalised; those of `panels` become centred log ratios within each cell, for the total over a few
+    chosen features says little; values of `real_valued` modalities are taken as they are.
     """
 
-    def __init__(self, schema: Schema, n_smooth: int, transforms: Mapping[str, Transform]) -> None:
+    def __init__(self, schema: Schema, n_smooth: int, *, panels: Collection[str], real_valued: Collection[str]) -> None:
         super().__init__()
         self.schema = schema
+        ratios = set(panels) - set(real_valued)
+        as_they_are = {*panels, *real_valued}
         self.modalities = nn.ModuleList(
-            _Modality(schema.of(name), n_smooth, transforms.get(name, "log_normalise")) for name in schema.modalities
+            _Modality(
+                schema.of(name), n_smooth, "none" if name in as_they_are else "log_normalise", ratios=name in ratios
+            )
+            for name in schema.modalities
         )
         self.kept = FromData({"linked": torch.zeros(0, dtype=torch.int64)})
 
@@ -84,9 +91,10 @@ class LinkedFeatures(nn.Module):
 class _Modality(nn.Module):
     """One modality's features, standardised and smoothed, summed over links, standardised again."""
 
-    def __init__(self, schema: Schema, n_smooth: int, transform: Transform) -> None:
+    def __init__(self, schema: Schema, n_smooth: int, transform: Transform, *, ratios: bool) -> None:
         super().__init__()
         self.n_smooth = n_smooth
+        self.ratios = ratios
         # without smoothing no component is looked at, but the standardised values are PCA's all the same
         self.pca = PCA(schema, PCAOptions(n_latent=max(1, n_smooth), transform=transform))
         self.pca.exact_n_vars = n_smooth  # what is smoothed by need not be exact, and is learnt in seconds
@@ -106,6 +114,7 @@ class _Modality(nn.Module):
         return len(self.kept.feature) > 0
 
     def forward(self, cells: Minibatch) -> Tensor:
+        cells = log_ratios(cells) if self.ratios else cells
         values = (self._sums(cells) - self.kept.centre) / self.kept.spread
         return values.clamp(-MOST, MOST)
 
@@ -128,6 +137,7 @@ class _Modality(nn.Module):
                 f"{source.schema.modalities[0]!r} must have more training cells than the {self.pca.n_latent} components"
                 f" by which linked features are smoothed; it has {len(rows)}. Set a smaller n_smooth, or give more."
             )
+        source = LogRatios(source) if self.ratios else source
         self.pca.learn(source, rows, rng)
         n_linked = len(linked)
         at = np.searchsorted(linked, links.to)
