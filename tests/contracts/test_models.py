@@ -36,14 +36,17 @@ _PROGRAM = runpy.run_path(str(ANSWERS))
 answers, per_cell = _PROGRAM["answers"], _PROGRAM["per_cell"]
 
 # of the options that a model has, so that the tests are fast
-SMALL = {"n_latent": 4}
+SMALL = {"n_latent": 4, "n_smooth": 4, "links": str(Path(__file__).with_name("links.csv"))}
 SHORT = FitOptions(max_epochs=3, validation=0.2, batch_size=64)
 # for every option a value that is not its default; a new option without a line here fails the test below
 OTHER_VALUES = {
     "activation": "gelu",
     "bandwidth": 0.2,
+    "alignment": "sinkhorn",
+    "alignment_warmup_epochs": 0,
     "batch_weight": 0.0,
     "beta": 3.0,
+    "canonical": False,
     "cell": "tanh",
     "centre": "batch",
     "cells": "counts",
@@ -70,6 +73,7 @@ OTHER_VALUES = {
     "learning_rate": 0.02,
     "likelihood": "poisson",
     "likelihoods": {"protein": "poisson"},
+    "links_weight": 1.0,
     "max_references": 60,
     "masked_share": 0.8,
     "match_weight": 0.0,
@@ -85,6 +89,7 @@ OTHER_VALUES = {
     "n_denoiser_layers": 1,
     "n_heads": 1,
     "n_hidden": 16,
+    "n_kinds": 3,
     "n_latent": 3,
     "n_layers": 2,
     "n_neighbors": 3,
@@ -92,11 +97,13 @@ OTHER_VALUES = {
     "n_rounds": 1,
     "n_sampled": 1,
     "n_hops": 2,
+    "n_smooth": 0,
     "n_steps": 4,
     "n_times": 1,
     "normalisation": "layer",
     "own_weight": 2.5,
     "output": "values",
+    "panels": (),
     "penalty": 100.0,
     "prediction": "epsilon",
     "prior_weight": 0.0,
@@ -126,6 +133,7 @@ OTHER_VALUES_OF = {
     ("gan", "n_layers"): 1,
     ("scgen", "n_layers"): 1,
     ("alra", "zeros"): "fill",
+    ("linked_features", "canonical"): True,
     ("rnn", "cell"): "gru",
     ("gene_shift_raw", "shift"): "shared",
     ("response_vae", "cells"): "constant",
@@ -134,11 +142,13 @@ OTHER_VALUES_OF = {
 }
 # an option that needs more than a value; its test is there
 TESTED_ELSEWHERE: dict[str, str] = {
-    "pretrained": "tests/models/test_diffusion.py::test_a_pretrained_vae_is_copied_and_not_trained"
+    "pretrained": "tests/models/test_diffusion.py::test_a_pretrained_vae_is_copied_and_not_trained",
+    "links": "tests/models/test_aligned_vae.py::test_linked_features_are_said_by_one_network_of_both_modalities",
 }
 # an option may say nothing where another one switches it off
 NEEDS = {
     "max_value": {"scale": True},
+    "n_latent": {"canonical": True},
     "mean_share": {"zeros": "fill"},
     "shift_balance": {"shift": "raw"},
     "beta": {"variational": True},

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from anndata import AnnData
+from anndata import AnnData, read_h5ad
 
 from cellwright.data.open import open_data
-from cellwright.data.proteins import GENE_OF, linked, proteins_of
+from cellwright.data.proteins import GENE_OF, MOUSE_GENE_OF, linked, proteins_of
 from cellwright.errors import DataFileError, SchemaMismatch
 
 GENES = ["hg19_CD19", "hg19_FCGR3A", "hg19_CD3E", "hg19_PDCD1", "hg19_CD4", "hg19_MYC"]
@@ -42,7 +42,34 @@ def test_links_that_are_given_overrule_the_nomenclature():
 
 
 def test_no_name_of_the_nomenclature_is_its_own_gene():
-    assert not {name for name, gene in GENE_OF.items() if name == gene}
+    tables = [*GENE_OF.items(), *MOUSE_GENE_OF.items()]
+    assert not {name for name, gene in tables if name == gene}
+
+
+@pytest.mark.parametrize(
+    ("protein", "gene"),
+    [
+        ("CD8b(Ly-3)_A0230", "Cd8b1"),
+        ("CD64(FcrRI)_A0202", "Fcgr1"),
+        ("NK-1.1_A0118", "Klrb1c"),
+        ("anti-P2RY12_A0415", "P2ry12"),
+        ("I-A-I-E_A0117", "H2-Ab1"),
+        ("CD11a_A0595", "Itgal"),
+    ],
+)
+def test_antibodies_of_the_mouse_find_genes_of_the_mouse(protein, gene):
+    assert linked([protein], ["Cd8b1", "Fcgr1", "Klrb1c", "P2ry12", "H2-Ab1", "Itgal"], {}) == {protein: gene}
+
+
+def test_most_antibodies_of_a_mouse_panel_have_their_gene(real_data):
+    proteins = read_h5ad(real_data("sln111_d1_protein")).var_names
+    found = linked(proteins, read_h5ad(real_data("sln111_d2_rna")).var_names, {})
+    assert len(found) == 102
+    assert set(proteins) - set(found) == {
+        "CD140a_A0573", "FceRIa_A0115", "MAdCAM-1_A0232", "PanendothelialCellAntigen_A0381", "TCRVr1.1-Cr4_A0209",
+        "TCRVr3_A0210", "TCRVb8.1_8.2_A0235",  # their genes are not among the 4,005
+        "H-2KbboundtoSIINFEKL_A0231",  # a peptide
+    }  # fmt: skip
 
 
 def rna(names=("a", "b", "c")):

@@ -122,8 +122,9 @@ def support_of(name: str, **options: str | list[str]) -> "Support":
     steps = Steps(
         keys={"step": "time"}, sequences=("",), quantities=("",), sequence_of=(0, 0), time_of=(0, 1), quantity_of=(0, 0)
     )
+    names = ("X", "Y") if entry_of(name).model.reads_several else ("X",)
     schema = Schema(
-        features={"X": ("a", "b")},
+        features=dict.fromkeys(names, ("a", "b")),
         label=Categories(key="label", values=("a", "b")),
         condition=Categories(key="condition", values=("a", "b")),
         control="a",

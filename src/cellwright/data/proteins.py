@@ -3,8 +3,9 @@
     antibody name -without clone, upper case-> gene symbol, by its own name or by the nomenclature of CD molecules
     RNA cells, a file of proteins -cells by name, genes by name-> values (n_obs, n_proteins), pairs of protein and gene
 
-Symbols are HUGO's; a target of several genes has one of them (CD3: CD3E, HLA-DR: HLA-DRA, CD8: CD8A). A prefix of a
-reference genome (`hg19_`, `GRCh38_`, `mm10___`) is no part of a gene's name.
+Symbols are HUGO's, and where the mouse's differs, MGI's; a target of several genes has one of them (CD3: CD3E,
+HLA-DR: HLA-DRA, CD8: CD8A). A prefix of a reference genome (`hg19_`, `GRCh38_`, `mm10___`) is no part of a gene's name,
+a suffix of the barcode that an antibody carries (`_A0104`) none of an antibody's.
 
 References: [Engel15] the CD nomenclature; [Stoeckius17] centred log ratios of antibody counts.
 """
@@ -58,8 +59,24 @@ GENE_OF = {
     "TCRAB": "TRAC", "TCRB": "TRBC1", "TCRG": "TRGC1", "TCRGD": "TRDC", "TIM.4": "TIMD4", "TIM3": "HAVCR2",
     "TSLPR": "CRLF2", "VEGFR3": "FLT4",
 }  # fmt: skip
+MOUSE_GENE_OF = {
+    "4-1BB": "TNFRSF9", "CD15": "FUT4", "CD16": "FCGR3", "CD16-32": "FCGR3", "CD16/32": "FCGR3", "CD21-CD35": "CR2",
+    "CD21/CD35": "CR2", "CD23": "FCER2A", "CD24": "CD24A", "CD32": "FCGR2B", "CD45.1": "PTPRC", "CD45.2": "PTPRC",
+    "CD45R": "PTPRC", "CD45R-B220": "PTPRC", "CD45R/B220": "PTPRC", "CD64": "FCGR1", "CD66A": "CEACAM1",
+    "CD85K": "LILRB4A", "CD8B": "CD8B1", "CD90.1": "THY1", "CD90.2": "THY1", "CD94": "KLRD1", "CD150": "SLAMF1",
+    "CD157": "BST1", "CD159A": "KLRC1", "CD161": "KLRB1C", "CD162": "SELPLG", "CD170": "SIGLECE",
+    "CD200R": "CD200R1", "CD229": "LY9", "CD301A": "CLEC10A", "CD301B": "MGL2", "CD317": "BST2", "EPCR": "PROCR",
+    "F4-80": "ADGRE1", "F4/80": "ADGRE1", "FCERIA": "FCER1A", "FOLATERECEPTORB": "FOLR2", "FR-B": "FOLR2",
+    "GITR": "TNFRSF18", "I-A-I-E": "H2-AB1", "I-A/I-E": "H2-AB1", "INTEGRINB7": "ITGB7", "LY-49A": "KLRA1",
+    "LY-6A-E": "LY6A", "LY-6A/E": "LY6A", "LY-6C": "LY6C2", "LY-6G-LY-6C": "LY6G", "MADCAM-1": "MADCAM1",
+    "NK-1.1": "KLRB1C", "PANENDOTHELIALCELLANTIGEN": "PLVAP", "SCA-1": "LY6A", "TCRBCHAIN": "TRBC2",
+    "TCRR-D": "TRDC", "TCRVB5.1_5.2": "TRBV12-1", "TCRVB8.1_8.2": "TRBV13-3", "TCRVR1.1-CR4": "TRGV1",
+    "TCRVR2": "TRGV2", "TCRVR3": "TRGV3", "TER-119": "GYPA", "TER-119-ERYTHROIDCELLS": "GYPA", "TIM-4": "TIMD4",
+}  # fmt: skip
 _GENOME = re.compile(r"^(hg\d+|GRCh\d+|mm\d+|GRCm\d+)_+", re.IGNORECASE)
 _CLONE = re.compile(r"[.\-_]\d$")  # of several antibodies against one target
+_BARCODE = re.compile(r"_A\d{4}$")  # the number of a conjugate's barcode
+_AGAINST = re.compile(r"^ANTI[-_ ]")
 _NAMES = re.compile(r"[^()]+")  # a name, and another in brackets
 
 
@@ -135,9 +152,9 @@ def linked(proteins: Iterable[str], features: Iterable[str], links: Mapping[str,
 
 def _spellings(protein: str) -> list[tuple[str, ...]]:
     """What an antibody may be called, each with the gene that the nomenclature has for it first."""
-    parts = [part.strip().upper() for part in _NAMES.findall(protein) if part.strip()]
-    names = [name for part in parts for name in (part, _CLONE.sub("", part))]
-    return [(GENE_OF[name], name) if name in GENE_OF else (name,) for name in names]
+    parts = [part.strip().upper() for part in _NAMES.findall(_BARCODE.sub("", protein)) if part.strip()]
+    names = [_AGAINST.sub("", name) for part in parts for name in (part, _CLONE.sub("", part))]
+    return [(*(genes[name] for genes in (GENE_OF, MOUSE_GENE_OF) if name in genes), name) for name in names]
 
 
 def _links(path: Path) -> dict[str, str]:

@@ -41,8 +41,8 @@ from cellwright.likelihoods.negative_binomial import (
 
 START_LEVEL = 1.0  # the logarithm of about three counts
 START_RISE = 2.0  # a foreground of eight times as much; where both are alike nothing tells the one from the other
-# Adam moves a number by its step size whatever the slope, and a level has no weights beside it that move along: in 1,000
-# steps of 1e-3 it would go one unit of the logarithm, where backgrounds differ by several
+# Adam moves a number by its step size whatever the slope, and a level has no weights beside it that move along: in
+# 1,000 steps of 1e-3 it would go one unit of the logarithm, where backgrounds differ by several
 LEVEL_UNIT = 30.0
 
 

@@ -8,6 +8,7 @@ from cellwright.core.options import Options
 from cellwright.core.schema import Schema
 from cellwright.errors import OptionError, did_you_mean
 from cellwright.models.adversarial import AdversarialAutoencoder, AdversarialAutoencoderOptions
+from cellwright.models.aligned_vae import AlignedVAE, AlignedVAEOptions
 from cellwright.models.as_measured import AsMeasured, AsMeasuredOptions
 from cellwright.models.autoencoder import Autoencoder, AutoencoderOptions
 from cellwright.models.contrastive import Contrastive, ContrastiveOptions
@@ -24,6 +25,7 @@ from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
 from cellwright.models.knn_gamma import KNNGamma, KNNGammaOptions
 from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
 from cellwright.models.knn_translation import KNNTranslation, KNNTranslationOptions
+from cellwright.models.linked_cca import LinkedCCA, LinkedCCAOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
 from cellwright.models.mmd_vae import MMDVAE, MMDVAEOptions
@@ -154,6 +156,12 @@ MODELS: dict[str, Entry] = {
     "svd": Entry(SVD, SVDOptions, "truncated singular value decomposition of logarithms; a baseline"),
     "alra": Entry(SVD, SVDOptions, "the same with zeros preserved; a baseline", {"zeros": "preserve"}),
     "magic": Entry(MAGIC, MAGICOptions, "diffusion over the graph of similar cells; a baseline"),
+    "linked_cca": Entry(
+        LinkedCCA, LinkedCCAOptions, "canonical correlation of linked features, for modalities without common cells"
+    ),
+    "linked_features": Entry(
+        LinkedCCA, LinkedCCAOptions, "linked features as they are, smoothed; a baseline", {"canonical": False}
+    ),
     "joint_pca": Entry(
         JointPCA,
         JointPCAOptions,
@@ -193,6 +201,9 @@ MODELS: dict[str, Entry] = {
         AdversarialAutoencoder,
         AdversarialAutoencoderOptions,
         "adversarial autoencoder: critics make the latent normal and free of the batch",
+    ),
+    "aligned_vae": Entry(
+        AlignedVAE, AlignedVAEOptions, "one latent for modalities without common cells, by alignment and feature links"
     ),
     "gan": Entry(GAN, GANOptions, "generates cells of a label and batch; Wasserstein GAN with gradient penalty"),
     "diffusion": Entry(Diffusion, DiffusionOptions, "denoising diffusion on a VAE's latent; generates and imputes"),

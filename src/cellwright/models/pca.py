@@ -55,6 +55,7 @@ class PCA(Model, Encodes, Decodes):
 
     is_baseline = True
     reads = frozenset({"views", "batch"})
+    exact_n_vars: int | None = None  # in the place of EXACT_N_VARS, where it is a part that need not be exact
     centre: Tensor
     spread: Tensor
     offset: Tensor
@@ -175,7 +176,8 @@ class PCA(Model, Encodes, Decodes):
         """The largest eigenvalues of the covariance and their eigenvectors."""
         n_vars, k = self.schema.n_vars, self.n_latent
         basis = torch.eye(n_vars)
-        if n_vars > EXACT_N_VARS:
+        exact = EXACT_N_VARS if self.exact_n_vars is None else max(self.exact_n_vars, k + OVERSAMPLING)
+        if n_vars > exact:
             basis = torch.from_numpy(rng.standard_normal((n_vars, k + OVERSAMPLING)).astype(np.float32))
             for _ in range(POWER_ITERATIONS):
                 basis = torch.linalg.qr(blocks.covariance_times(self.standardised, basis)).Q
