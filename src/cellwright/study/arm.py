@@ -17,6 +17,8 @@ SCORED = frozenset({"encodes", "classifies", "generates", "translates"})
 OF_BATCHES = frozenset({"pca_centred", "harmony"})
 # and baselines that look at the places of cells
 OF_PLACES = frozenset({"pca_smoothed"})
+# and baselines that need to be told which features of two modalities belong together
+OF_LINKS = frozenset({"linked_cca", "linked_features"})
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def with_baselines(
     modalities: Sequence[str] = (ONLY_MODALITY,),
     real_valued: Collection[str] = (),
     abilities: Collection[str] = SCORED,
-    without: Collection[str] = OF_BATCHES | OF_PLACES,
+    without: Collection[str] = OF_BATCHES | OF_PLACES | OF_LINKS,
 ) -> list[Arm]:
     """The arms, preceded by the baselines that are not among them: no model stands alone.
 
