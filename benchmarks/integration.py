@@ -47,7 +47,7 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class Cells:
-    """A data set: its keys, how many genes are chosen, the cap on epochs, and which cells are taken."""
+    """A data set: its keys, how many genes are chosen, the cap on epochs, and which cells, and how many, are taken."""
 
     batch_key: str
     label_key: str
@@ -55,12 +55,13 @@ class Cells:
     n_top_genes: int | None = None
     max_epochs: int = 150
     where: tuple[str, str] | None = None  # a column of obs and its value
+    at_most: int | None = None  # cells, drawn at random
 
 
 DATA = {
     "cellbench_mixology": Cells("batch", "cell_line", n_top_genes=2000, where=("demuxlet", "SNG")),
     "worm_embryo_time": Cells("batch", "cell_type", "embryo_time", n_top_genes=2000),
-    "asap_cite_pbmc_protein": Cells("batch", "cluster", max_epochs=10),
+    "asap_cite_pbmc_protein": Cells("batch", "cluster", max_epochs=50, at_most=4000),
 }
 
 
@@ -70,6 +71,9 @@ def run(name: str, cells: Cells, given: argparse.Namespace) -> None:
     if cells.where is not None:
         key, value = cells.where
         adata = adata[adata.obs[key] == value].copy()
+    if cells.at_most is not None:
+        rows = np.random.default_rng(0).choice(adata.n_obs, cells.at_most, replace=False)
+        adata = adata[np.sort(rows)].copy()
     cw.integrate(
         adata,
         cw.IntegrateOptions(models=tuple(given.models.split(",")), seeds=given.seeds),
