@@ -22,6 +22,7 @@ pytestmark = pytest.mark.browser
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
+TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folder.py"))
 OPTIONS = [
     "--headless=new",
     "--no-sandbox",
@@ -341,3 +342,26 @@ def test_hostile_names_of_imputations_do_not_run(browser, tmp_path):
     assert browser.title == "hostile · cellwright"
     assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_a_tissue_is_drawn_in_its_proportions_and_a_button_changes_the_model(browser, tmp_path):
+    open_page(browser, report(TISSUE["write_tissue"](tmp_path / "study")))
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    units = browser.execute_script(
+        "const look = document.querySelector('#tissue .canvas')._fullLayout;"
+        "return ['', '2', '3', '4', '5', '6'].map((i) => [look[`xaxis${i}`], look[`yaxis${i}`]].map("
+        "(axis) => axis._length / Math.abs(axis.range[1] - axis.range[0])))"
+    )
+    assert len(units) == 6
+    for across, down in units:
+        assert across == pytest.approx(down, rel=0.01)
+    codes = "return document.querySelector('#tissue .canvas').data.map(trace => trace.x.length).join()"
+    first = browser.execute_script(codes)
+    click(browser, "#tissue .buttons button", "pca")
+    assert browser.execute_script(codes) != first
+    assert (
+        browser.execute_script(
+            "return document.querySelector('#tissue .canvas').data.reduce((n, trace) => n + trace.x.length, 0)"
+        )
+        == 3 * 288
+    )
