@@ -23,6 +23,7 @@ BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folde
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
+TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folder.py"))
 OPTIONS = [
     "--headless=new",
     "--no-sandbox",
@@ -354,3 +355,26 @@ def test_maps_before_and_after_show_two_panels_whichever_model_is_chosen(browser
         titles = browser.execute_script("return arguments[0].layout.annotations.map(note => note.text)", figure)
         assert sorted(axes) == ["x", "x2"]
         assert titles == ["<b>before, by batch: pca</b>", f"<b>after, by batch: {button.text}</b>"]
+
+
+def test_a_tissue_is_drawn_in_its_proportions_and_a_button_changes_the_model(browser, tmp_path):
+    open_page(browser, report(TISSUE["write_tissue"](tmp_path / "study")))
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    units = browser.execute_script(
+        "const look = document.querySelector('#tissue .canvas')._fullLayout;"
+        "return ['', '2', '3', '4', '5', '6'].map((i) => [look[`xaxis${i}`], look[`yaxis${i}`]].map("
+        "(axis) => axis._length / Math.abs(axis.range[1] - axis.range[0])))"
+    )
+    assert len(units) == 6
+    for across, down in units:
+        assert across == pytest.approx(down, rel=0.01)
+    codes = "return document.querySelector('#tissue .canvas').data.map(trace => trace.x.length).join()"
+    first = browser.execute_script(codes)
+    click(browser, "#tissue .buttons button", "pca")
+    assert browser.execute_script(codes) != first
+    assert (
+        browser.execute_script(
+            "return document.querySelector('#tissue .canvas').data.reduce((n, trace) => n + trace.x.length, 0)"
+        )
+        == 3 * 288
+    )

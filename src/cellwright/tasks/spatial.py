@@ -144,8 +144,8 @@ def _add_domains(
     adata: AnnData, use_rep: str, beside: sparse.csr_array, options: SpatialOptions, source: StoredSource, seed: int
 ) -> None:
     latent = adata.obsm[use_rep]
-    known = np.unique(labelled(source, options))
-    n_domains = options.n_domains or max(2, int((known >= 0).sum())) if (known >= 0).any() else options.n_domains
+    n_labels = int((np.unique(labelled(source, options)) >= 0).sum())
+    n_domains = options.n_domains or (max(2, n_labels) if n_labels else None)
     work = AnnData(obs=pd.DataFrame(index=adata.obs_names))
     work.obsm[use_rep] = smoothed(latent, beside, options.smoothings).astype(np.float32)
     cluster(work, ClusterOptions(n_clusters=n_domains, seed=seed), use_rep=use_rep, key_added=DOMAIN)

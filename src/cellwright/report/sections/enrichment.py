@@ -46,12 +46,12 @@ def _figure(table: pd.DataFrame) -> Figure:
     of = {column: _square(both, column, names) for column in ("z", "n_edges", "expected", "p_adjusted")}
     shown = [in_figure(name, 24) for name in names]
     trace = _heat_map(of, names)
-    height = 130 + max(22, min(44, 560 // max(1, len(names)))) * len(names)
+    height = 150 + max(22, min(44, 560 // max(1, len(names)))) * len(names)
     ticks = {"tickvals": list(range(len(names))), "ticktext": shown, "showgrid": False}
     look = layout(
         xaxis=axis(tickangle=-40, constrain="domain", constraintoward="left", **ticks),
         yaxis=axis(autorange="reversed", scaleanchor="x", constrain="domain", **ticks),
-        margin={"l": 130, "r": 16, "t": 12, "b": 100},
+        margin={"l": 130, "r": 16, "t": 32, "b": 100},
     )
     return Figure({"z": {"data": [trace], "layout": look}}, height, "Enrichment of pairs among neighbours")
 
