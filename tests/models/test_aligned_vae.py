@@ -137,8 +137,9 @@ def test_new_cells_of_one_modality_have_a_place(unpaired):
 
 
 def test_one_modality_is_refused(unpaired):
-    with pytest.raises(OptionError, match="AlignedVAE aligns modalities; the data have 'rna' alone"):
-        made(open_data(unpaired().data, modality="rna"))
+    data = open_data(unpaired().data, modality="rna")
+    with pytest.raises(OptionError, match="AlignedVAE relates modalities to each other; the data have 'rna' alone"):
+        fit(made(data), data, SHORT, progress=False)
 
 
 @pytest.mark.parametrize("options", [{}, {"alignment": "mmd", "links": "links.csv"}])

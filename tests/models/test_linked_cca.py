@@ -103,8 +103,8 @@ def test_links_of_nothing_are_one_sentence(unpaired, tmp_path):
 
 def test_one_modality_is_refused(unpaired):
     data = open_data(unpaired().data, modality="rna")
-    with pytest.raises(OptionError, match="LinkedCCA links modalities; the data have 'rna' alone"):
-        LinkedCCA(data.schema)
+    with pytest.raises(OptionError, match="LinkedCCA relates modalities to each other; the data have 'rna' alone"):
+        fit(LinkedCCA(data.schema), data, ALL, progress=False)
 
 
 def test_a_modality_with_one_cell_is_refused_in_one_sentence(unpaired):

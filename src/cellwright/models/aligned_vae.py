@@ -46,7 +46,7 @@ from cellwright.models.parts.alignment import AdversarialAlignment, AnyAlignment
 from cellwright.models.parts.fusion import Experts
 from cellwright.models.parts.kinds_in_common import KindsInCommon, group_of
 from cellwright.models.parts.library_of_latent import LibraryOfLatent
-from cellwright.models.parts.linked_features import LinkedFeatures
+from cellwright.models.parts.linked_features import LinkedFeatures, refuse_one_modality
 from cellwright.models.parts.modality import Measured, ModalityNetwork
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn.mlp import MLP, Hidden
@@ -88,7 +88,7 @@ class AlignedVAE(Model, Encodes, Translates):
     def __init__(self, schema: Schema, options: AlignedVAEOptions = AlignedVAEOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)
         self.options: AlignedVAEOptions = options
-        _refuse(schema, options)
+        _refuse_kinds(options)
         hidden = Hidden(options.n_hidden, options.n_layers)
         self.likelihoods = likelihood_of_each(schema, options.likelihoods)
         self.networks = nn.ModuleList(
@@ -140,6 +140,7 @@ class AlignedVAE(Model, Encodes, Translates):
 
     def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
         """What is linked, and the kinds of cells that the modalities have in common."""
+        refuse_one_modality(self)
         if self.linked is not None and self.options.links is not None:
             self.linked.learn(read_links(self.options.links, self.schema), source, rows, rng)
             self.kinds.learn(self.linked, source, rows, rng)
@@ -206,12 +207,7 @@ class AlignedVAE(Model, Encodes, Translates):
         return torch.where(others.present.any(dim=1, keepdim=True), mean, torch.nan)
 
 
-def _refuse(schema: Schema, options: AlignedVAEOptions) -> None:
-    if len(schema.modalities) < 2:
-        raise OptionError(
-            f"AlignedVAE aligns modalities; the data have {schema.modalities[0]!r} alone. Give a MuData, or a file of "
-            "each: open_data({'rna': ..., 'protein': ...})."
-        )
+def _refuse_kinds(options: AlignedVAEOptions) -> None:
     if options.n_kinds and (options.links is None or options.alignment.name not in WEIGHTED):
         raise OptionError(
             f"n_kinds of AlignedVAE must be 0 without links, and with an alignment other than {' or '.join(WEIGHTED)};"

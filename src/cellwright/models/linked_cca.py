@@ -30,7 +30,7 @@ from cellwright.data.links import read_links
 from cellwright.data.source import Source, in_order
 from cellwright.errors import OptionError
 from cellwright.models.model import Model
-from cellwright.models.parts.linked_features import LinkedFeatures
+from cellwright.models.parts.linked_features import LinkedFeatures, refuse_one_modality
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn.from_data import FromData
 from cellwright.nn.transform import support_of
@@ -58,7 +58,6 @@ class LinkedCCA(Model, Encodes):
     def __init__(self, schema: Schema, options: LinkedCCAOptions = LinkedCCAOptions()) -> None:  # noqa: B008  frozen
         super().__init__(schema, options)
         self.options: LinkedCCAOptions = options
-        _refuse_one_modality(schema)
         self.linked = LinkedFeatures(schema, options.n_smooth, panels=options.panels, real_valued=options.real_valued)
         self.directions = FromData({"of_first": torch.zeros(0, 0), "of_others": torch.zeros(0, 0)})
 
@@ -79,7 +78,8 @@ class LinkedCCA(Model, Encodes):
 
     @torch.no_grad()
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        """Raises `OptionError` without links, and what `read_links` raises."""
+        """Raises `OptionError` without links or a second modality, and what `read_links` raises."""
+        refuse_one_modality(self)
         if self.options.links is None:
             raise OptionError(
                 f"{type(self).__name__} must have feature links, which tell it what the modalities have in common; "
@@ -108,11 +108,3 @@ class LinkedCCA(Model, Encodes):
             products += features.T @ features
         values, vectors = torch.linalg.eigh(products)
         return vectors.T * values.clamp(min=0).sqrt()[:, None]
-
-
-def _refuse_one_modality(schema: Schema) -> None:
-    if len(schema.modalities) < 2:
-        raise OptionError(
-            f"LinkedCCA links modalities; the data have {schema.modalities[0]!r} alone. Give a MuData, or a file of "
-            "each: open_data({'rna': ..., 'protein': ...})."
-        )

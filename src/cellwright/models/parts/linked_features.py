@@ -22,7 +22,8 @@ from cellwright.core.minibatch import Minibatch
 from cellwright.core.schema import Schema
 from cellwright.data.links import Links
 from cellwright.data.source import Source
-from cellwright.errors import DataError
+from cellwright.errors import DataError, OptionError
+from cellwright.models.model import Model
 from cellwright.models.parts.log_ratios import LogRatios, log_ratios
 from cellwright.models.parts.modality import Measured
 from cellwright.models.parts.moments import moments
@@ -147,3 +148,12 @@ class _Modality(nn.Module):
         self.kept.set(loadings=self._over_links(self.pca.components.T))
         mean, variance = moments(source, rows, self._sums, self.kept.centre.device)
         self.kept.set(centre=mean, spread=torch.where(variance > 0, variance.sqrt(), 1.0))
+
+
+def refuse_one_modality(model: Model) -> None:
+    """Raise `OptionError` where a model that relates modalities is fitted on a single one."""
+    if len(model.schema.modalities) < 2:
+        raise OptionError(
+            f"{type(model).__name__} relates modalities to each other; the data have {model.schema.modalities[0]!r} "
+            "alone. Give a MuData, or a file of each: open_data({'rna': ..., 'protein': ...})."
+        )
