@@ -41,13 +41,16 @@ from cellwright.likelihoods.negative_binomial import (
 
 START_LEVEL = 1.0  # the logarithm of about three counts
 START_RISE = 2.0  # a foreground of eight times as much; where both are alike nothing tells the one from the other
-# Adam moves a number by its step size whatever the slope, and a level has no weights beside it that move along: in
-# 1,000 steps of 1e-3 it would go one unit of the logarithm, where backgrounds differ by several
+# Adam moves a number by its step size whatever the slope, and a level has no weights beside it that move along: 1,000
+# steps of 1e-3 would take it one unit of the logarithm, where backgrounds differ by several
 LEVEL_UNIT = 30.0
 
 
 class NBBackground(Likelihood):
-    """Counts of proteins: a background of antibodies that bound nothing, and the foreground of cells that have it."""
+    """Counts of proteins: a background of antibodies that bound nothing, and the foreground of cells that have it.
+
+    With about a thousand cells a model needs a `learning_rate` of 3e-4 for it, or stops too early.
+    """
 
     name: Literal["nb_background"] = "nb_background"
 
