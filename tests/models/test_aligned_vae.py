@@ -158,7 +158,7 @@ def test_the_weight_of_a_cell_is_that_of_its_kind(unpaired):
     data = open_data(cells.data)
     model = prepared(data, links=cells.links, n_kinds=4)
     minibatch = all_of(data)
-    _, weight = model._linked_features(minibatch)
+    weight = model.alignment_weight(minibatch)
     is_rna = minibatch.present[:, 0]
     shares = [
         [

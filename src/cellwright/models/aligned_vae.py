@@ -161,9 +161,11 @@ class AlignedVAE(Model, Encodes, Translates):
             f"reconstruction_{modality}": -network.log_prob(z, Measured.of(minibatch, modality))
             for modality, network in zip(self.schema.modalities, self._networks(), strict=True)
         }
-        linked, weight = self._linked_features(minibatch)
+        weight = self.alignment_weight(minibatch)
         terms |= {"kl": kl, "alignment": self.aligner.loss(z, group_of(minibatch.present), weight)}
-        if self.linked is not None and linked is not None:
+        if self.linked is not None:
+            with torch.no_grad():
+                linked = self.linked(minibatch)
             terms["links"] = (self.says_linked(z)[:, self.linked.linked] - linked).square().mean(dim=1)
         aligned = self.options.alignment.weight * step.warmup(self.options.alignment_warmup_epochs)
         return Loss(terms, {"kl": self.options.beta, "alignment": aligned, "links": self.options.links_weight})
@@ -172,16 +174,14 @@ class AlignedVAE(Model, Encodes, Translates):
         """How badly the critic names the modality, and its squared slope."""
         with torch.no_grad():
             z, _ = self.posterior(minibatch).draw(step.noise.normal(minibatch.rows, self.options.n_latent, _CRITIC))
-            _, weight = self._linked_features(minibatch)
-        return self.aligner.critic_loss(z, group_of(minibatch.present), weight)
+        return self.aligner.critic_loss(z, group_of(minibatch.present), self.alignment_weight(minibatch))
 
     @torch.no_grad()
-    def _linked_features(self, minibatch: Minibatch) -> tuple[Tensor | None, Tensor]:
-        """The linked features of each cell, if there are links, and its weight in the alignment."""
-        if self.linked is None:
-            return None, torch.ones_like(minibatch.weight)
-        linked = self.linked(minibatch)
-        return linked, self.kinds(linked, group_of(minibatch.present))
+    def alignment_weight(self, minibatch: Minibatch) -> Float[Tensor, " n_obs"]:
+        """The weight of each cell in the alignment: one, or by how frequent its kind is in the modalities."""
+        if self.linked is None or not self.options.n_kinds:
+            return torch.ones_like(minibatch.weight)
+        return self.kinds(self.linked(minibatch), group_of(minibatch.present))
 
     @torch.no_grad()
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
