@@ -44,6 +44,8 @@ _WHERE = {
     "DiffusionOptions": "models.diffusion",
     "GraphAutoencoder": "models.gnn",
     "GraphAutoencoderOptions": "models.gnn",
+    "MultimodalVAE": "models.multimodal_vae",
+    "MultimodalVAEOptions": "models.multimodal_vae",
     "PCA": "models.pca",
     "PCAOptions": "models.pca",
     "SequenceAutoencoder": "models.rnn",
@@ -88,6 +90,7 @@ _WHERE = {
     "SpatialOptions": "tasks.spatial",
     "spatial": "tasks.spatial",
     "score": "tasks.score",
+    "translate": "tasks.translate",
     "METRICS": "metrics",
     # many runs
     "CompareOptions": "study.compare",
