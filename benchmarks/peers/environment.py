@@ -1,4 +1,4 @@
-"""The peers' environment: the interpreter that is given, or a virtual environment made from `requirements.txt`."""
+"""The peers' environment: the interpreter that is given, or a virtual environment made from pinned requirements."""
 
 import os
 import shutil
@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+SCIB_REQUIREMENTS = Path(__file__).with_name("requirements-scib.txt")
 
 
-def peers_python(given: str | None, folder: Path) -> str:
+def peers_python(given: str | None, folder: Path, requirements: Path = REQUIREMENTS) -> str:
     """The interpreter to run peers with; without `given` it is made once in `folder` (about 2 GB, minutes).
 
     Like `make`, it takes uv where there is one, and shows it the wheel folder of pip's settings.
@@ -31,9 +32,9 @@ def peers_python(given: str | None, folder: Path) -> str:
             check=False,
         ).stdout.strip()
         environment = {"UV_FIND_LINKS": links, **os.environ} if links else dict(os.environ)
-        command = [uv, "pip", "install", "--python", str(python), "-r", str(REQUIREMENTS)]
+        command = [uv, "pip", "install", "--python", str(python), "-r", str(requirements)]
         subprocess.run(command, env=environment, check=True)
     else:
-        subprocess.run([str(python), "-m", "pip", "install", "-r", str(REQUIREMENTS)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-r", str(requirements)], check=True)
     ready.touch()
     return str(python)

@@ -21,6 +21,7 @@ from cellwright.report import report
 pytestmark = pytest.mark.browser
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folder.py"))
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
+INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folder.py"))
 OPTIONS = [
@@ -365,3 +366,15 @@ def test_a_tissue_is_drawn_in_its_proportions_and_a_button_changes_the_model(bro
         )
         == 3 * 288
     )
+
+
+def test_maps_before_and_after_show_two_panels_whichever_model_is_chosen(browser, tmp_path):
+    open_page(browser, report(INTEGRATION["write_integration"](tmp_path / "lanes")))
+    section = browser.find_element(By.ID, "integration_maps")
+    figure = section.find_element(By.CLASS_NAME, "canvas")
+    for button in section.find_element(By.CLASS_NAME, "buttons").find_elements(By.TAG_NAME, "button"):
+        button.click()
+        axes = browser.execute_script("return [...new Set(arguments[0].data.map(trace => trace.xaxis))]", figure)
+        titles = browser.execute_script("return arguments[0].layout.annotations.map(note => note.text)", figure)
+        assert sorted(axes) == ["x", "x2"]
+        assert titles == ["<b>before, by batch: pca</b>", f"<b>after, by batch: {button.text}</b>"]

@@ -54,6 +54,11 @@ def test_where_nothing_is_better_that_is_the_answer(chosen, said):
     assert sentences(recommendation(chosen=chosen), NOT)[0].startswith(said)
 
 
+def test_a_model_that_mixes_nothing_is_no_correction():
+    said = sentences(recommendation(chosen="vae", vae={"batch_change": -0.01}), NOT)[0]
+    assert said.startswith("Leave these cells uncorrected (vae)")
+
+
 def test_the_warning_is_one_sentence_with_numbers_and_only_where_it_is_due():
     (found,) = warning(confounding())
     assert found.startswith(

@@ -6,9 +6,8 @@ import scanpy as sc
 from sklearn.neighbors import NearestNeighbors
 
 from cellwright.errors import DataError, MissingKey
-from cellwright.tasks import embed as module
 from cellwright.tasks.embed import embed
-from cellwright.tasks.neighbours import nearest
+from cellwright.tasks.neighbours import Known, nearest
 
 COMPILES = pytest.mark.slow  # UMAP is compiled at first use, in ten to twenty seconds
 
@@ -46,7 +45,7 @@ def test_the_graph_is_umaps_own_on_the_exact_neighbours(adata):
     from umap.umap_ import fuzzy_simplicial_set  # not at the top: the import compiles for seconds
 
     latent = adata.obsm["X_vae"]
-    sc.pp.neighbors(adata, use_rep="X_vae", transformer=module._Known(latent, 0))
+    sc.pp.neighbors(adata, use_rep="X_vae", transformer=Known(latent, 14, 0))
     indices, distances = nearest(latent, 14, seed=0)
     indices = np.column_stack([np.arange(150), indices])
     distances = np.column_stack([np.zeros(150), distances])

@@ -46,9 +46,10 @@ def test_rows_restrict_the_cells(adata):
         (["ari"], {**KEYS, "label_key": "typ"}, MissingKey, "Did you mean 'type'"),
         (["silhouette"], {**KEYS, "use_rep": "X_pc"}, MissingKey, "Did you mean 'X_pca'"),
         (["ari"], {"label_key": "type"}, DataError, "must have clusters; none were given. Please give cluster_key"),
-        (["r2"], KEYS, DataError, "must have x_true"),
+        (["r2"], KEYS, DataError, "must have x_true; none were given. Please use tasks.reconstruct"),
+        (["ilisi"], KEYS, DataError, r"must have neighbours; none were given. Please give them to METRICS\['ilisi'\]"),
     ],
-    ids=["metric", "label", "representation", "no clusters", "no values"],
+    ids=["metric", "label", "representation", "no clusters", "no values", "no neighbours"],
 )
 def test_what_is_not_there_is_refused_with_the_nearest_name(adata, metrics, keys, error, sentence):
     with pytest.raises(error, match=sentence):

@@ -72,5 +72,5 @@ BATCH_ASW = Metric(
     needs=("latent", "labels_true", "batches"),
     citation="Luecken22",
     by_label=batch_asw_by_label,
-    over_labels=True,
+    mean_over="labels",
 )

@@ -56,5 +56,5 @@ BRAS = Metric(
     needs=("latent", "labels_true", "batches"),
     citation="Rautenstrauch25",
     by_label=bras_by_label,
-    over_labels=True,
+    mean_over="labels",
 )

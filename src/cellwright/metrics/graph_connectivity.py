@@ -53,5 +53,5 @@ GRAPH_CONNECTIVITY = Metric(
     needs=("neighbours", "labels_true"),
     citation="Luecken22",
     by_label=connectivity_by_label,
-    over_labels=True,
+    mean_over="labels",
 )

@@ -46,5 +46,5 @@ ISOLATED_LABELS = Metric(
     needs=("latent", "labels_true", "batches"),
     citation="Luecken22",
     by_label=isolated_by_label,
-    over_labels=True,
+    mean_over="labels",
 )

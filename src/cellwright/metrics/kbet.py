@@ -110,5 +110,5 @@ KBET = Metric(
     needs=("neighbours", "labels_true", "batches"),
     citation="Buttner19",
     by_label=kbet_by_label,
-    over_labels=True,
+    mean_over="labels",
 )

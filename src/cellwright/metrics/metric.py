@@ -39,21 +39,29 @@ class Metric:
     needs: tuple[str, ...]
     citation: str | None = None  # a key of docs/references.bib; None for what every textbook holds
     by_label: Callable[..., dict[str, float]] | None = None  # takes `labels_true` beside what the function needs
-    over_labels: bool = False  # the function is the mean of `by_label` over labels, so both need but one evaluation
+    # the function is the mean of `by_label` over the labels, or over their cells, so one evaluation is enough for both
+    mean_over: Literal["labels", "cells"] | None = None
 
     def per_label(self, labels_true: Labels, **arrays: object) -> dict[str, float]:
         """The metric within each label, by the label's name; empty for a metric that means nothing within one label."""
         return {} if self.by_label is None else self.by_label(labels_true=labels_true, **arrays)
 
     def overall_and_per_label(self, labels: Labels, /, **arrays: object) -> tuple[float, dict[str, float]]:
-        """Both, from the arrays that `needs` names; what is a mean over labels is evaluated once."""
+        """Both, from the arrays that `needs` names; a mean of what there is per label is evaluated once."""
         within = {name: array for name, array in arrays.items() if name != "labels_true"}
-        if not self.over_labels:
+        if self.mean_over is None:
             return self.function(**arrays), self.per_label(labels, **within)
         groups = self.per_label(labels, **within)
-        defined = [value for value in groups.values() if not np.isnan(value)]
-        # where no label has a value, the function says what is missing
-        return float(np.mean(defined)) if defined else self.function(**arrays), groups
+        defined = [name for name, value in groups.items() if not np.isnan(value)]
+        if not defined:
+            return self.function(**arrays), groups  # it says what is missing
+        weights = _cells_of(labels) if self.mean_over == "cells" else dict.fromkeys(defined, 1)
+        return float(np.average([groups[n] for n in defined], weights=[weights[n] for n in defined])), groups
+
+
+def _cells_of(labels: Labels) -> dict[str, int]:
+    codes, names = codes_of(labels, "labels_true")
+    return dict(zip(names, np.bincount(codes[codes >= 0]).tolist(), strict=True))
 
 
 def mean_over_labels(by_label: dict[str, float], metric: str, label: str) -> float:

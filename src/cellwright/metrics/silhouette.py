@@ -128,6 +128,7 @@ SILHOUETTE_LABEL = Metric(
     needs=("latent", "labels_true"),
     citation="Luecken22",
     by_label=silhouette_by_label,
+    mean_over="cells",
 )
 
 SILHOUETTE_CLUSTER = Metric(

@@ -87,7 +87,7 @@ def _recommended(rows: list[Row]) -> Iterable[str]:
             "without correction."
         )
         return
-    if chosen["model"] == UNCORRECTED:
+    if chosen["model"] == UNCORRECTED or chosen["batch_change"] <= 0:
         yield (
             f"Leave these cells uncorrected ({title_of(chosen)}): no correction has a better total without losing "
             "cell types or the order in time."

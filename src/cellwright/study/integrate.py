@@ -7,6 +7,7 @@ Baselines of batch removal are always there, and the cells without any correctio
 asked is how these batches are joined, and no label or time is used for it except by models that say so.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ UNCORRECTED = "pca"
 # the batch goes late in a training, when little of the loss is left to gain: a VAE that stopped at the usual rule had a
 # third less of the mixing that it had when its validation loss stopped falling (docs/integration.md)
 PATIENT = FitOptions(min_improvement=0.0, patience=30)
-USUAL_MODELS = ("vae", "mmd_vae", "aae")
+USUAL_MODELS = ("vae", "vae:beta=2", "mmd_vae")
 
 
 class IntegrateOptions(Options):
@@ -85,6 +86,7 @@ def integrate(
 
     prepared = cells(0)
     _refuse_one_batch(prepared)
+    _warn_of_unlabelled_batches(prepared)
     arms = arms_of(options, real_valued=is_real_valued(prepared))
     arms = [arm for arm in arms if arm in asked or can_use(arm, prepared)]
     uncorrected = next((arm for arm in arms if arm.model == UNCORRECTED), Arm(UNCORRECTED))
@@ -128,6 +130,22 @@ def _refuse_one_batch(cells: Prepared) -> None:
         raise DataError(
             f"a study of integrations must have cells of two batches at least; obs[{batch.key!r}] has only "
             f"{batch.values[0]!r}. Give another batch_key, or use compare."
+        )
+
+
+def _warn_of_unlabelled_batches(cells: Prepared) -> None:
+    """Scores by labels are of labelled cells: a batch without any is in none of them, which nobody would see."""
+    schema, annotation = cells.source.schema, cells.source.annotation
+    if schema.label is None or schema.batch is None:
+        return
+    labelled = set(annotation.batch[annotation.label >= 0])
+    silent = [name for code, name in enumerate(schema.batch.values) if code not in labelled]
+    if silent:
+        warnings.warn(
+            f"the batches {', '.join(silent)} of obs[{schema.batch.key!r}] have no cell with a label in "
+            f"obs[{schema.label.key!r}]: they are trained on and drawn, and no score knows of them. "
+            "Leave label_key out to score how all batches mix.",
+            stacklevel=3,
         )
 
 

@@ -13,6 +13,7 @@ from anndata import AnnData
 from cellwright.errors import DataError, MissingKey, OptionError, did_you_mean
 from cellwright.metrics import METRICS, Metric
 from cellwright.run import SCORE_COLUMNS
+from cellwright.tasks import TASKS
 
 ScoreRow = tuple[str, str, float, str, str]  # task, metric, value, better, group
 
@@ -84,10 +85,12 @@ _KEY_OF = {"latent": "use_rep", "labels_true": "label_key", "clusters": "cluster
 def _given(arrays: dict[str, Any], argument: str, metric: str) -> Any:
     value = arrays.get(argument)
     if value is None:
-        remedy = (
-            f"give {_KEY_OF[argument]}"
-            if argument in _KEY_OF
-            else f"use tasks.{METRICS[metric].task}, which makes them"
-        )
+        task = METRICS[metric].task
+        if argument in _KEY_OF:
+            remedy = f"give {_KEY_OF[argument]}"
+        elif task in TASKS:
+            remedy = f"use tasks.{task}, which makes them"
+        else:
+            remedy = f"give them to METRICS[{metric!r}].function, or use the score of the task {task!r}"
         raise DataError(f"the metric {metric!r} must have {argument}; none were given. Please {remedy}.")
     return value

@@ -56,9 +56,9 @@ def score_integration(
       score), and `integration_total`, 0.6 and 0.4 of these. NaN where one of its parts is missing: a mean of fewer
       would look like a total of all
 
-    `seed` is that of Leiden, of the sample that the silhouettes of over 10,000 cells are of, and of the neighbours of
-    over 50,000. Raises `DataError` where the arrays are not of the same cells or fewer than two are left, `OptionError`
-    without igraph, `UnsuitableValues` for NaN in `latent`.
+    `seed` is that of Leiden, and of the neighbours of over 50,000 cells; the cells that silhouettes of over 10,000 are
+    of are always the same. Raises `DataError` where the arrays are not of the same cells or fewer than two are left,
+    `OptionError` without igraph, `UnsuitableValues` for NaN in `latent`.
     """
     given = {"latent": latent, "labels_true": labels, "batches": batches, "latent_before": before}
     arrays = _of_known_cells(given, rows)

@@ -17,8 +17,8 @@ def rows(tmp_path):
     return {row["title"]: row for row in found["rows"]}
 
 
-def test_the_type_that_was_lost_is_named_with_its_size_and_by_how_much(rows):
-    assert rows["mmd_vae"]["lost"] == "plasma (10) −0.50"
+def test_the_type_that_was_lost_is_named_with_its_size_and_the_types_around_it(rows):
+    assert rows["mmd_vae"]["lost"] == "plasma (10) 1.2 → 2.2"
     assert rows["harmony"]["lost"] == rows["vae"]["lost"] == ""
 
 

@@ -1,6 +1,9 @@
-"""Integration types: which cell types a correction mixed away, and which ones stay apart by batch.
+"""Integration types: which cell types a correction mixed away, and which one stays apart by batch.
 
-leaderboard rows with a group -> change of each label from uncorrected cells -> a table of the worst, a row per model
+leaderboard rows with a group -> types in a neighbourhood, before and after -> a row per model
+
+cLISI of n types is (n - x) / (n - 1) with x the types in a neighbourhood: with many types it is high even where two of
+them have become one, so x itself is shown.
 """
 
 import pandas as pd
@@ -11,7 +14,7 @@ from cellwright.report.section import Context, Section
 from cellwright.report.text import number, short
 
 KEPT, MIXED = "clisi", "ilisi"  # per label: neighbours of the same label; batches among the neighbours
-LOST = 0.1  # a label whose neighbourhoods are so much less of its own than before is called mixed away
+LOST = 0.25  # a type whose neighbourhoods hold so many types more than before is called mixed away
 AT_MOST = 4  # labels named in a row
 
 
@@ -23,12 +26,13 @@ def context(contents: Contents) -> Context | None:
     kept, mixed = (by_label(contents, metric) for metric in (KEPT, MIXED))
     if UNCORRECTED not in kept or not len(kept):
         return None
+    types = len(kept) - kept * (len(kept) - 1)
     sizes = contents.label_sizes(standing.data)
     titles = [entry.title for entry in standing.entries if entry.title in kept and entry.title != UNCORRECTED]
     rows = [
         {
             "title": short(title),
-            "lost": _named(kept[title] - kept[UNCORRECTED], sizes),
+            "lost": _lost(types[UNCORRECTED], types[title], sizes),
             "apart": _least(mixed[title], sizes) if title in mixed else "",
         }
         for title in titles
@@ -48,9 +52,13 @@ def by_label(contents: Contents, metric: str) -> pd.DataFrame:
     return rows.assign(title=titles).pivot_table(index="group", columns="title", values="mean")
 
 
-def _named(change: pd.Series, sizes: dict[str, int]) -> str:
-    lost = change[change < -LOST].sort_values()
-    said = [f"{_label(str(name), sizes)} {number(value, 2)}" for name, value in lost[:AT_MOST].items()]
+def _lost(before: pd.Series, after: pd.Series, sizes: dict[str, int]) -> str:
+    """The types whose neighbourhoods hold more types than before, the worst first."""
+    rise = after - before
+    lost = rise[rise > LOST].sort_values(ascending=False)
+    said = [
+        f"{_label(name, sizes)} {number(before[name], 1)} → {number(after[name], 1)}" for name in lost.index[:AT_MOST]
+    ]
     more = f", and {len(lost) - AT_MOST} more" if len(lost) > AT_MOST else ""
     return ", ".join(said) + more
 
