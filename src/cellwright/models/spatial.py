@@ -7,8 +7,9 @@
 The attention of a hop has no weights to learn: neighbour j of cell i weighs exp(-|h_i - h_j|^2 / (2 b)), and the cell
 itself 1. Its width b is `bandwidth` times the squared distance at which two measurements of one cell lie, which is
 measured by dividing the molecules of each training cell in two (parts/measurement_noise.py): cells that differ by no
-more than their noise are averaged, across a boundary hardly anything passes, and in a tissue whose neighbours differ
-more than their noise nearly nothing is smoothed. So the tissue says how much smoothing there is.
+more than their noise are averaged, and across a boundary at which they differ by far more hardly anything passes. So
+the tissue says how much smoothing there is. Where cells of two kinds lie in turn and differ by a few times their noise
+only, they come nearer with every hop, and in the end run together.
 
 The latent is in the metric of the decoder, z L with L L^T = D^T D for a decoder D, in which distances are those of what
 is decoded: an encoder may stretch its axes as it likes, and k-means must not see that.
