@@ -12,6 +12,7 @@ from cellwright.core.support import Support
 from cellwright.data.open import open_data
 from cellwright.data.source import in_order
 from cellwright.errors import DataError, OptionError, SchemaMismatch
+from cellwright.metrics.label_transfer import transfer_accuracy
 from cellwright.models.aligned_vae import AlignedVAE, AlignedVAEOptions
 from cellwright.train.fit import fit
 from cellwright.train.infer import over_cells
@@ -169,3 +170,15 @@ def test_the_weight_of_a_cell_is_that_of_its_kind(unpaired):
     ]
     rna, protein = (np.array(of) / sum(of) for of in shares)
     np.testing.assert_allclose(rna, protein, atol=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alignment", ["adversarial", "sinkhorn"])
+def test_labels_go_from_one_modality_to_the_other_over_cells_that_have_nothing_in_common(unpaired, alignment):
+    cells = unpaired(400, 320)
+    data = open_data(cells.data)
+    model = made(data, links=cells.links, alignment=alignment, learning_rate=5e-3)
+    fit(model, data, FitOptions(max_epochs=40, batch_size=64, validation=0), progress=False)
+    z, is_rna, kinds = over_cells(model.encode, data), data.measured("rna"), cells.kinds.astype(str)
+    assert transfer_accuracy(z[is_rna], kinds[is_rna], z[~is_rna], kinds[~is_rna]) > 0.9
+    assert transfer_accuracy(z[~is_rna], kinds[~is_rna], z[is_rna], kinds[is_rna]) > 0.9
