@@ -76,9 +76,7 @@ def test_what_cannot_be_translated_is_refused_in_a_sentence(model, source, parts
     alone = open_data(parts["rna"])
     pca = build("pca", alone.schema, n_latent=2)
     fit(pca, alone, progress=False)
-    with pytest.raises(
-        AbilityError, match=r"pca cannot do `translate`.*joint_pca, knn_translation, multimodal_vae can"
-    ):
+    with pytest.raises(AbilityError, match=r"pca cannot do `translate`.*joint_pca, knn_translation, .* can"):
         translate(pca, parts["rna"], "rna")
     linear = build("joint_pca", source.schema, n_components=3)
     fit(linear, source, progress=False)

@@ -12,7 +12,6 @@ References: [Cao22] balanced weights in an adversarial alignment, there of clust
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from cellwright.core.schema import Schema
@@ -60,6 +59,8 @@ class KindsInCommon(nn.Module):
         at_length_one, of = nn.functional.normalize(linked, dim=1).numpy(), group.numpy()
         n_in_group = np.bincount(of[of >= 0], minlength=self.n_groups)
         weight = np.where(of >= 0, 1 / n_in_group.clip(min=1)[of], 0)
+        from sklearn.cluster import KMeans  # takes two seconds
+
         means = KMeans(min(self.n_kinds, len(at_length_one)), n_init=3, random_state=int(rng.integers(2**31)))
         kind = means.fit_predict(at_length_one, sample_weight=weight)
         shares = np.zeros((means.n_clusters, self.n_groups))
