@@ -58,7 +58,8 @@ def costs(sides: Mapping[str, Sequence[Mapping[str, Any]]], n_obs: int) -> list[
 def values(sides: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """A row per metric: what each side says of the same embedding."""
     said = {side: repeats[0]["values"] for side, repeats in sides.items()}
-    return [{"metric": name, **{side: said[side].get(name) for side in said}} for name in said["cellwright"]]
+    # a column with the name of a side alone would be that of its version
+    return [{"metric": name, **{f"by {side}": said[side].get(name) for side in said}} for name in said["cellwright"]]
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
