@@ -113,9 +113,9 @@ def _transferred(study: Path, data: Data) -> Iterator[dict[str, Any]]:
         latent, labels = cells.obsm[keys[0]], cells.obs[data.keys["label_key"]].astype(object).to_numpy()
         split = cells.obs["split"].to_numpy()
         asked = {"": (split == "train", split == "test")}
-        if "rna:batch" in cells.obs:
-            only = [cells.obs[f"{name}:batch"].isna().to_numpy() for name in ("rna", "protein")]
-            asked["protein only, from RNA only"] = (only[1], only[0])
+        lacks = [cells.obs[f"{name}:batch"].isna().to_numpy() for name in data.files if f"{name}:batch" in cells.obs]
+        if len(lacks) == 2 and all(one.any() for one in lacks):  # RNA, and proteins
+            asked["protein only, from RNA only"] = (lacks[1], lacks[0])
         for group, (reference, query) in asked.items():
             for name, metric in (("transfer_accuracy", transfer_accuracy), ("transfer_f1", transfer_f1)):
                 value = metric(latent[reference], labels[reference], latent[query], labels[query])
