@@ -58,8 +58,8 @@ DATA = {
     ),
 }
 COLUMNS = [
-    "data", "part", "model", "setting", "task", "metric", "group", "mean", "sd", "ci_low", "ci_high", "n_seeds",
-    "seconds",
+    "data", "part", "model", "setting", "task", "metric", "group", "held_out", "mean", "sd", "ci_low", "ci_high",
+    "n_seeds", "seconds",
 ]  # fmt: skip
 MEASURES = {"ari", "nmi", "balanced_ari", "transfer_accuracy", "transfer_f1", "feature_pearson"}
 
