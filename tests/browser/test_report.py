@@ -349,12 +349,13 @@ def test_maps_before_and_after_show_two_panels_whichever_model_is_chosen(browser
     open_page(browser, report(INTEGRATION["write_integration"](tmp_path / "lanes")))
     section = browser.find_element(By.ID, "integration_maps")
     figure = section.find_element(By.CLASS_NAME, "canvas")
-    for button in section.find_element(By.CLASS_NAME, "buttons").find_elements(By.TAG_NAME, "button"):
-        button.click()
+    buttons = section.find_element(By.CLASS_NAME, "buttons").find_elements(By.TAG_NAME, "button")
+    for model in [button.text for button in buttons]:
+        click(browser, "#integration_maps .buttons button", model)
         axes = browser.execute_script("return [...new Set(arguments[0].data.map(trace => trace.xaxis))]", figure)
         titles = browser.execute_script("return arguments[0].layout.annotations.map(note => note.text)", figure)
         assert sorted(axes) == ["x", "x2"]
-        assert titles == ["<b>before, by batch: pca</b>", f"<b>after, by batch: {button.text}</b>"]
+        assert titles == ["<b>before, by batch: pca</b>", f"<b>after, by batch: {model}</b>"]
 
 
 def test_a_tissue_is_drawn_in_its_proportions_and_a_button_changes_the_model(browser, tmp_path):
