@@ -289,6 +289,17 @@ def test_a_column_that_modalities_disagree_on_is_known_by_its_prefix_only(mosaic
     assert open_data(parts, label_key="protein:cell_type").schema.n_labels == 2
 
 
+def test_categories_of_one_part_and_text_of_the_other_are_all_kept(mosaic):
+    first, second = mosaic["rna"].copy(), mosaic["protein"].copy()
+    first.obs["kind"] = pd.Categorical(np.where(np.arange(30) % 2, "b", "a"), categories=["b", "a"])
+    second.obs["kind"] = "c"
+    shared = second.obs_names.isin(first.obs_names)
+    second.obs.loc[second.obs_names[shared], "kind"] = first.obs["kind"].astype(str)[second.obs_names[shared]]
+    source = open_data({"rna": first, "protein": second}, label_key="kind")
+    assert source.schema.label.values == ("b", "a", "c")
+    assert (source.annotation.label >= 0).all()
+
+
 def test_one_part_alone_and_parts_that_cannot_be_joined(mosaic):
     parts = {"rna": mosaic["rna"], "protein": mosaic["protein"]}
     assert open_data(parts, modality="protein").n_obs == 20

@@ -150,12 +150,19 @@ def test_a_batch_without_any_label_is_embedded_and_not_scored(cells, tmp_path):
     assert found.leaderboard.query("metric == 'clisi' and group == ''")["mean"].notna().all()
 
 
-def test_without_labels_mixing_is_scored_and_something_is_recommended(cells, tmp_path):
+def test_without_labels_mixing_is_scored_and_nothing_is_recommended(cells, tmp_path):
+    """For the model that mixes most may have mixed the cell types."""
     found = run(cells, tmp_path, OpenOptions(batch_key="batch"))
     assert set(found.leaderboard["reason"]) == {""}
     assert "ilisi" in set(found.leaderboard["metric"])
     assert "clisi" not in set(found.leaderboard["metric"])
-    assert found.recommendation["is_recommended"].sum() == 1
+    assert found.recommendation["is_recommended"].sum() == 0
+
+
+def test_several_modalities_are_refused_before_anything_is_written(cells, tmp_path):
+    with pytest.raises(DataError, match=r"must be of one modality; the data have a, b\. Name it: modality='a'"):
+        run({"a": cells, "b": cells}, tmp_path, OpenOptions(batch_key="batch"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_fails_is_a_row_that_says_why(cells, tmp_path):

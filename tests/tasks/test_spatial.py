@@ -168,3 +168,11 @@ def test_a_tissue_without_pairs_has_no_enrichment(model, cells):
     single.obs["region"] = "left"
     found = spatial(model, open_data(single, schema=model.schema), SpatialOptions(n_domains=2, n_permutations=99))
     assert "enrichment" not in found.uns
+
+
+def test_an_annotation_of_the_name_that_domains_get_is_not_replaced(cells, model):
+    """Scored against it, every domain would be right."""
+    named = cells.copy()
+    named.obs["domain"] = named.obs["region"]
+    with pytest.raises(DataError, match="obs must not have 'domain', under which `spatial` writes what it finds"):
+        spatial(model, named, FAST)

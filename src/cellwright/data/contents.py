@@ -262,11 +262,18 @@ def _merged(columns: list[pd.Series]) -> pd.Series | None:
         both = a.notna() & b.notna()
         if (a[both] != b[both]).any():
             return None
-        # categories keep their order, those of the first column first
-        values = [v for c in (merged, other) for v in (c.cat.categories if hasattr(c, "cat") else ())]
         filled = a.where(a.notna(), b)
-        merged = filled.astype(pd.CategoricalDtype(list(dict.fromkeys(values)))) if values else filled.infer_objects()
+        if any(hasattr(column, "cat") for column in (merged, other)):
+            # categories keep their order, those of the first column first
+            values = [value for column in (merged, other) for value in _levels(column)]
+            merged = filled.astype(pd.CategoricalDtype(list(dict.fromkeys(values))))
+        else:
+            merged = filled.infer_objects()
     return merged
+
+
+def _levels(column: pd.Series) -> list[object]:
+    return list(column.cat.categories) if hasattr(column, "cat") else sorted(column.dropna().unique(), key=str)
 
 
 def _with_columns(obs: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:

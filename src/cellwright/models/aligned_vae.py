@@ -47,7 +47,7 @@ from cellwright.models.parts.fusion import Experts
 from cellwright.models.parts.kinds_in_common import KindsInCommon, group_of
 from cellwright.models.parts.library_of_latent import LibraryOfLatent
 from cellwright.models.parts.linked_features import LinkedFeatures, refuse_one_modality
-from cellwright.models.parts.modality import Measured, ModalityNetwork
+from cellwright.models.parts.modality import AT_LEAST_IN_TRAINING, Measured, ModalityNetwork
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn.mlp import MLP, Hidden
 
@@ -130,10 +130,14 @@ class AlignedVAE(Model, Encodes, Translates):
         return functional.normalize(self.posterior(minibatch).mean, dim=1)
 
     def _experts(self, minibatch: Minibatch) -> Experts:
-        measured = [Measured.of(minibatch, modality) for modality in self.schema.modalities]
+        measured = self._measured(minibatch)
         encoded = [network.encode(cells) for network, cells in zip(self._networks(), measured, strict=True)]
         mean, log_variance = torch.stack(encoded, dim=1).chunk(2, dim=2)
         return Experts(mean, log_variance, torch.stack([cells.mask for cells in measured], dim=1))
+
+    def _measured(self, minibatch: Minibatch) -> list[Measured]:
+        at_least = AT_LEAST_IN_TRAINING if self.training else 1
+        return [Measured.of(minibatch, modality, at_least=at_least) for modality in self.schema.modalities]
 
     def _networks(self) -> list[ModalityNetwork]:
         return [network for network in self.networks if isinstance(network, ModalityNetwork)]
@@ -158,8 +162,10 @@ class AlignedVAE(Model, Encodes, Translates):
         """The negative ELBO in nats per cell, the alignment, and the squared error of linked features."""
         z, kl = self.posterior(minibatch).draw(step.noise.normal(minibatch.rows, self.options.n_latent))
         terms = {
-            f"reconstruction_{modality}": -network.log_prob(z, Measured.of(minibatch, modality))
-            for modality, network in zip(self.schema.modalities, self._networks(), strict=True)
+            f"reconstruction_{modality}": -network.log_prob(z, measured)
+            for modality, network, measured in zip(
+                self.schema.modalities, self._networks(), self._measured(minibatch), strict=True
+            )
         }
         weight = self.alignment_weight(minibatch)
         terms |= {"kl": kl, "alignment": self.aligner.loss(z, group_of(minibatch.present), weight)}
@@ -185,9 +191,11 @@ class AlignedVAE(Model, Encodes, Translates):
 
     @torch.no_grad()
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        """How many counts of a modality a place in the latent has, from the cells that have the modality."""
-        for modality, library in zip(self.schema.modalities, self._libraries(), strict=True):
+        """Of each modality, from the cells that have it: in which batches it was met, and its library in the latent."""
+        parts = zip(self.schema.modalities, self._networks(), self._libraries(), strict=True)
+        for modality, network, library in parts:
             measured = rows[source.measured(modality)[rows]]
+            network.decoder.conditions.met(torch.from_numpy(source.annotation.batch[measured]))
             if self.support_in(modality) >= Support.counts and len(measured):
                 cells = in_order(source, measured, BLOCK_ROWS)
                 library.learn((self.posterior(minibatch).mean, minibatch.of(modality)) for minibatch in cells)

@@ -41,7 +41,7 @@ from cellwright.models.model import Model
 from cellwright.models.parts.fusion import Experts, Fusion, one_of
 from cellwright.models.parts.library_of_latent import LibraryOfLatent
 from cellwright.models.parts.likelihood_width import fit_width, sample_of
-from cellwright.models.parts.modality import Measured, ModalityNetwork
+from cellwright.models.parts.modality import AT_LEAST_IN_TRAINING, Measured, ModalityNetwork
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn.mlp import Hidden
 
@@ -112,9 +112,13 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
         assert isinstance(library, LibraryOfLatent)
         return library
 
+    def _measured(self, minibatch: Minibatch) -> list[Measured]:
+        at_least = AT_LEAST_IN_TRAINING if self.training else 1
+        return [Measured.of(minibatch, modality, at_least=at_least) for modality in self.schema.modalities]
+
     def experts(self, minibatch: Minibatch) -> Experts:
         """What each modality by itself says of the latent."""
-        measured = [Measured.of(minibatch, modality) for modality in self.schema.modalities]
+        measured = self._measured(minibatch)
         encoded = [self._network(m).encode(cells) for m, cells in zip(self.schema.modalities, measured, strict=True)]
         mean, log_variance = torch.stack(encoded, dim=1).chunk(2, dim=2)
         return Experts(mean, log_variance, torch.stack([cells.mask for cells in measured], dim=1))
@@ -137,8 +141,8 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
         q = experts.only(self._heard(experts, minibatch, step)).fused(self.options.fusion)
         z, kl = q.draw(step.noise.normal(minibatch.rows, self.options.n_latent))
         terms = {
-            f"reconstruction_{modality}": -self._network(modality).log_prob(z, Measured.of(minibatch, modality))
-            for modality in self.schema.modalities
+            f"reconstruction_{modality}": -self._network(modality).log_prob(z, measured)
+            for modality, measured in zip(self.schema.modalities, self._measured(minibatch), strict=True)
         }
         weight = self.options.beta * step.warmup(self.options.kl_warmup_epochs)
         return Loss({**terms, "kl": kl}, weights={"kl": weight})
@@ -157,8 +161,10 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
     ) -> Float[Tensor, "n_obs n_features_of_modality"]:
         """The mean over `TRANSLATION_DRAWS` draws of z from the other modalities."""
         q, known = self._from_others(minibatch, modality)
-        drawn = (self._decoded(q.sample(generator), minibatch, modality, None) for _ in range(TRANSLATION_DRAWS))
-        return torch.where(known, torch.stack(list(drawn)).mean(dim=0), torch.nan)
+        total = self._decoded(q.sample(generator), minibatch, modality, None)
+        for _ in range(TRANSLATION_DRAWS - 1):  # summed as they come: of many peaks ten are gigabytes
+            total += self._decoded(q.sample(generator), minibatch, modality, None)
+        return torch.where(known, total / TRANSLATION_DRAWS, torch.nan)
 
     @torch.no_grad()
     def draw_modality(

@@ -81,6 +81,12 @@ def _confounded(row: Row) -> str:
 
 def _recommended(rows: list[Row]) -> Iterable[str]:
     chosen = next((row for row in rows if is_true(row["is_recommended"])), None)
+    if not any(_known(row["bio_change"]) or _known(row["time_change"]) for row in rows):
+        yield (
+            "No model can be recommended on these cells: without labels or times nothing says what a model loses. Give "
+            "a label_key, or a time_key."
+        )
+        return
     if chosen is None:
         yield (
             "No model can be recommended on these cells: each loses cell types or the order in time against cells "

@@ -20,7 +20,7 @@ from cellwright.data.check import check_values
 from cellwright.data.fingerprint import fingerprint
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import CellwrightError, OptionError, UnsuitableValues
+from cellwright.errors import CellwrightError, DataError, OptionError, UnsuitableValues
 from cellwright.models import build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
@@ -179,6 +179,15 @@ def real_valued(cells: Prepared) -> list[str]:
         except UnsuitableValues:
             found.append(modality)
     return found
+
+
+def refuse_several(cells: Prepared, study: str) -> None:
+    """Raise `DataError` for cells with several modalities, for a study of one."""
+    if len(names := cells.source.schema.modalities) > 1:
+        raise DataError(
+            f"{study} must be of one modality; the data have {', '.join(names)}. Name it: modality={names[0]!r} "
+            f"(--modality {names[0]})."
+        )
 
 
 def can_use(arm: Arm, cells: Prepared) -> bool:

@@ -129,7 +129,9 @@ def _add_what_people_look_at(adata: AnnData, use_rep: str, key: str, cells: Prep
     embed(adata, use_rep=use_rep)
     # the features of a sequence are its times, with gaps: none of them is a marker
     if adata.obs[key].nunique() > 1 and cells.source.schema.steps is None:
-        adata.uns["markers"] = markers(as_anndata(cells.source), adata.obs[key])
+        there = cells.source.measured(cells.source.schema.modalities[0])  # what was not measured is no zero
+        if adata.obs[key][there].nunique() > 1:
+            adata.uns["markers"] = markers(as_anndata(cells.source)[there].copy(), adata.obs[key][there])
     by = [field.key for field in (cells.source.schema.label, cells.source.schema.batch) if field]
     if by:
         adata.uns["composition"] = pd.concat([composition(adata.obs, key, column) for column in by], ignore_index=True)

@@ -23,7 +23,7 @@ from cellwright.errors import AbilityError, DataError
 from cellwright.models import MODELS
 from cellwright.run import replacing
 from cellwright.study.arm import OF_PLACES, Arm, with_baselines
-from cellwright.study.compare import Study, can_use, real_valued, run_study, write_leaderboard
+from cellwright.study.compare import Study, can_use, real_valued, refuse_several, run_study, write_leaderboard
 from cellwright.study.confounding import confounding
 from cellwright.study.folder import Outcome, data_name, refuse_repeated, scores_of, write_plan
 from cellwright.study.integrate_scores import Examination, column_of
@@ -85,6 +85,7 @@ def integrate(
         return prepare(data, keys, SplitOptions(seed=seed, validation=options.validation), preprocessing)
 
     prepared = cells(0)
+    refuse_several(prepared, "a study of integrations")
     _refuse_one_batch(prepared)
     _warn_of_unlabelled_batches(prepared)
     arms = arms_of(options, real_valued=real_valued(prepared))

@@ -63,7 +63,9 @@ def _row(values: Values, judged: str, key: Key, best: Key | None, before: Key | 
 
 
 def _recommended(table: pd.DataFrame) -> int:
-    """Its place in the table; -1 where everybody loses something."""
+    """Its place in the table; -1 where everybody loses something, or nobody knows."""
+    if table[["bio_change", "time_change"]].isna().all(axis=None):
+        return -1  # without labels and times nothing says what a model loses
     keeps = ~(table["loses_bio"] | table["loses_time"])
     for able in (keeps & ~table["reads_labels"], keeps):
         if able.any():

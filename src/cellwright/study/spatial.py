@@ -20,10 +20,10 @@ from cellwright.data.preprocess import PreprocessOptions
 from cellwright.errors import AbilityError
 from cellwright.models import MODELS
 from cellwright.study.arm import OF_BATCHES, Arm, with_baselines
-from cellwright.study.compare import Study, can_use, real_valued, run_study, write_leaderboard
+from cellwright.study.compare import Study, can_use, real_valued, refuse_several, run_study, write_leaderboard
 from cellwright.study.folder import Outcome, data_name, refuse_repeated, write_plan
 from cellwright.study.spatial_scores import Examination
-from cellwright.tasks.spatial import SpatialOptions, places_of
+from cellwright.tasks.spatial import SpatialOptions, places_of, refuse_taken
 from cellwright.train.options import FitOptions
 
 ENCODES = "encodes"
@@ -69,7 +69,9 @@ def spatial_study(
         return prepare(data, keys, SplitOptions(seed=seed, validation=options.validation), preprocessing)
 
     prepared = cells(0)
+    refuse_several(prepared, "a study of space")
     places_of(prepared.source)  # refuses data without coordinates
+    refuse_taken(prepared.source.annotation.obs)
     arms = arms_of(options, real_valued=real_valued(prepared))
     arms = [arm for arm in arms if arm in asked or can_use(arm, prepared)]
     provenance = {"command": command, "open": dict(keys)}

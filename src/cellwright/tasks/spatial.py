@@ -101,6 +101,16 @@ def places_of(source: StoredSource) -> tuple[np.ndarray, np.ndarray]:
     return source.annotation.coordinates, source.annotation.batch
 
 
+def refuse_taken(obs: pd.DataFrame) -> None:
+    """Raise `DataError` where the cells have a column under which `spatial` writes what it finds."""
+    for name in (DOMAIN, REFINED):
+        if name in obs:
+            raise DataError(
+                f"obs must not have {name!r}, under which `spatial` writes what it finds; the data have it. Give the "
+                f"column another name: adata.obs = adata.obs.rename(columns={{{name!r}: 'annotated'}})."
+            )
+
+
 def labelled(source: StoredSource, options: SpatialOptions) -> np.ndarray:
     """The code of each cell's label, (n_obs,) int64; -1 for none, and for one that says that there is none."""
     label, known = source.annotation.label, source.schema.label
@@ -143,6 +153,7 @@ def refined(domain: np.ndarray, graph: sparse.csr_array, n_times: int) -> np.nda
 def _add_domains(
     adata: AnnData, use_rep: str, beside: sparse.csr_array, options: SpatialOptions, source: StoredSource, seed: int
 ) -> None:
+    refuse_taken(adata.obs)
     latent = adata.obsm[use_rep]
     n_labels = int((np.unique(labelled(source, options)) >= 0).sum())
     n_domains = options.n_domains or (max(2, n_labels) if n_labels else None)

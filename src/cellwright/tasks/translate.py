@@ -35,8 +35,8 @@ def translate(model: Model, data: Any, to: str, *, draw: bool = False, seed: int
     """The modality `to` of every cell, from its other modalities. `data` is a source or what `open_data` takes.
 
     Where `to` was measured, the measured values are not looked at. Returns an AnnData over the features of `to`, with
-    the input's cells and `obs`: `X` (float32) is what is expected, on the scale of the data (counts, for a library that
-    the model predicts too), or with `draw` a measurement as it could be; `obs["translated_from"]` names the modalities
+    the input's cells and `obs`: `X` (float32) is what is expected, on the scale of the data (counts, at a library
+    that is predicted too), or with `draw` a measurement as it could be; `obs["translated_from"]` names the modalities
     that a cell was translated from. A cell without any has NaN in `X`, and `nothing` there.
 
     Raises `AbilityError` if the model does not translate, or not draw; `SchemaMismatch` for a modality that it does not

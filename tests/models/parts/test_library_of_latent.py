@@ -55,3 +55,13 @@ def test_a_batch_that_is_not_known_is_between_those_that_are():
         for code in (0, 1, -1)
     )
     torch.testing.assert_close(unknown, (first + second) / 2)
+
+
+def test_a_batch_that_was_never_met_is_the_average_of_those_that_were():
+    source = cells()
+    minibatch = next(in_order(source))
+    first = minibatch.at(torch.nonzero(minibatch.batch == 0).flatten())
+    library = LibraryOfLatent(source.schema, 1)
+    library.learn([(torch.zeros(len(first.rows), 1), first)])
+    found = library(torch.zeros(300, 1), minibatch)
+    torch.testing.assert_close(found, found[:1].expand_as(found))

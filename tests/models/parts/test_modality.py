@@ -8,7 +8,7 @@ from anndata import AnnData
 from cellwright.data.open import open_data
 from cellwright.data.source import in_order
 from cellwright.likelihoods import Gaussian, NegativeBinomial
-from cellwright.models.parts.modality import Measured, ModalityNetwork
+from cellwright.models.parts.modality import AT_LEAST_IN_TRAINING, Measured, ModalityNetwork
 from cellwright.nn.mlp import Hidden
 
 
@@ -58,9 +58,12 @@ def test_a_step_of_training_with_fewer_than_two_cells_leaves_them_out(source, n_
     """Batch normalisation has no use for one cell; an evaluation has no such limit."""
     without = np.flatnonzero(~source.measured("rna"))
     minibatch = next(in_order(source, np.concatenate([np.arange(n_measured), without])))
-    measured = Measured.of(minibatch, "rna")
     part = network(source, "rna", NegativeBinomial())
+    few = Measured.of(minibatch, "rna", at_least=AT_LEAST_IN_TRAINING)
+    assert len(few.at) == 0
+    assert not few.mask.any()  # it is no expert either
+    assert not part.train().encode(few).any()
+    assert not part.log_prob(torch.zeros(len(minibatch.rows), 2), few).any()
+    measured = Measured.of(minibatch, "rna")
     assert len(measured.at) == n_measured
-    assert not part.train().encode(measured).any()
-    assert not part.log_prob(torch.zeros(len(minibatch.rows), 2), measured).any()
     assert bool(part.eval().encode(measured).any()) == bool(n_measured)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.schema import Schema
 from cellwright.data.source import Source, in_order
-from cellwright.errors import OptionError, did_you_mean
+from cellwright.errors import DataError, OptionError, did_you_mean
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.models.pca import PCA, PCAOptions
 
@@ -72,6 +72,7 @@ class JointComponents(nn.Module):
         for number, modality in enumerate(self.modalities):
             self._scale(number).fill_(1)
             if len(measured := rows[source.measured(modality)[rows]]):
+                self._refuse_few(modality, len(measured))
                 self.pca(modality).learn(source.of(modality), measured, rng)
         found = [(self._measured(m), m.present) for m in in_order(source, rows, BLOCK_ROWS)]
         blocks = [torch.cat(parts) for parts in zip(*(blocks for blocks, _ in found), strict=True)]
@@ -86,6 +87,13 @@ class JointComponents(nn.Module):
                 both = present[:, number] & present[:, other]
                 if other != number:
                     self._map(other, number).copy_(_least_squares(given[both], target[both]))
+
+    def _refuse_few(self, modality: str, n_cells: int) -> None:
+        if n_cells <= (n := self.pca(modality).n_latent):
+            raise DataError(
+                f"{n} components of {modality!r} must be learnt from more training cells that have it; there are "
+                f"{n_cells}. Use a smaller n_components."
+            )
 
     def _measured(self, minibatch: Minibatch) -> Blocks:
         pairs = enumerate(self.modalities)

@@ -4,6 +4,7 @@ z (n_obs, n_latent), batch -least squares-> log library (n_obs, 1) -exp-> librar
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -39,7 +40,8 @@ class LibraryOfLatent(nn.Module):
         self.bounds.copy_(torch.stack([logarithm.min(), logarithm.max()]))
 
     def forward(self, latent: Float[Tensor, "n_obs n_latent"], minibatch: Minibatch) -> Float[Tensor, "n_obs 1"]:
-        logarithm = self._columns(latent, minibatch) @ self.weight
+        known = replace(minibatch, batch=self.conditions.known(minibatch.batch))
+        logarithm = self._columns(latent, known) @ self.weight
         return logarithm.clamp(self.bounds[0], self.bounds[1]).exp().to(latent.dtype)
 
     def _columns(self, latent: Tensor, minibatch: Minibatch) -> Tensor:

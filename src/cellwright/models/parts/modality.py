@@ -21,7 +21,8 @@ from cellwright.models.parts.feature_decoder import FeatureDecoder
 from cellwright.nn.mlp import Hidden
 from cellwright.nn.transform import Transform
 
-AT_LEAST = 2  # cells in a step of training: the statistics of batch normalisation are of no use, or fail, for one
+# cells in a step of training: the statistics of batch normalisation are of no use, or fail, for one
+AT_LEAST_IN_TRAINING = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +34,11 @@ class Measured:
     n_obs: int  # of the minibatch
 
     @classmethod
-    def of(cls, minibatch: Minibatch, modality: str) -> "Measured":
-        """By what is `present` in the minibatch."""
+    def of(cls, minibatch: Minibatch, modality: str, *, at_least: int = 1) -> "Measured":
+        """By what is `present` in the minibatch; none of them where they are fewer than `at_least`."""
         alone = minibatch.of(modality)
         at = torch.nonzero(alone.present[:, 0]).flatten()
+        at = at if len(at) >= at_least else at[:0]
         return cls(alone if len(at) == minibatch.n_obs else alone.at(at), at, minibatch.n_obs)
 
     @property
@@ -73,15 +75,12 @@ class ModalityNetwork(nn.Module):
 
     def encode(self, measured: Measured) -> Float[Tensor, "n_obs n_out"]:
         """What the encoder gives for the measured cells, zeros for the others."""
-        if self._too_few(measured):
+        if not len(measured.at):
             return torch.zeros(measured.n_obs, self.n_out, device=measured.at.device)
         return measured.spread(self.encoder(self.encoder.inputs(measured.cells), measured.cells))
 
     def log_prob(self, latent: Float[Tensor, "n_obs n_latent"], measured: Measured) -> Float[Tensor, " n_obs"]:
         """log p(x | latent) in nats per measured cell; 0 for the others."""
-        if self._too_few(measured):
+        if not len(measured.at):
             return latent.new_zeros(measured.n_obs)
         return measured.spread(self.decoder.log_prob(latent[measured.at], measured.cells))
-
-    def _too_few(self, measured: Measured) -> bool:
-        return len(measured.at) < (AT_LEAST if self.training else 1)
