@@ -9,7 +9,7 @@ from scipy import sparse
 from cellwright.data.open import open_data
 from cellwright.data.source import in_order
 from cellwright.data.split import random_split
-from cellwright.errors import AbilityError, SchemaMismatch
+from cellwright.errors import AbilityError, DataError, SchemaMismatch
 from cellwright.metrics.feature_pearson import feature_pearson
 from cellwright.models import build
 from cellwright.tasks.translate import AT_MOST_CELLS, score_translation, translate
@@ -82,6 +82,14 @@ def test_what_cannot_be_translated_is_refused_in_a_sentence(model, source, parts
     fit(linear, source, progress=False)
     with pytest.raises(AbilityError, match="joint_pca cannot do `translate with draw`"):
         translate(linear, source, "protein", draw=True)
+
+
+def test_a_column_that_says_where_cells_came_from_is_not_replaced(model, parts):
+    again = {name: part.copy() for name, part in parts.items()}
+    for part in again.values():
+        part.obs["translated_from"] = "elsewhere"
+    with pytest.raises(DataError, match="obs must not have 'translated_from'"):
+        translate(model, again, "protein")
 
 
 def test_scores_are_of_cells_that_have_both_by_modality_and_label(model, source):

@@ -17,6 +17,7 @@ from scipy import sparse
 from cellwright.core.abilities import DrawsModality, Translates
 from cellwright.core.minibatch import Minibatch, SparseRows
 from cellwright.data.source import StoredSource, in_order
+from cellwright.errors import DataError
 from cellwright.metrics import METRICS
 from cellwright.models import name_of
 from cellwright.models.model import Model
@@ -28,6 +29,7 @@ from cellwright.tasks.score import ScoreRow, score_rows
 
 BLOCK_ROWS = 1024  # cells that are dense at a time
 AT_MOST_CELLS = 2000  # of which translations are scored: 2,000 x 20,000 values take 320 MB
+ORIGIN = "translated_from"  # the column of obs
 NOTHING = "nothing"  # what a cell is translated from on which no other modality was measured
 
 
@@ -51,7 +53,12 @@ def translate(model: Model, data: Any, to: str, *, draw: bool = False, seed: int
     blocks = [function(m, to, generator).cpu().numpy() for m in _blocks(source)]
     values = np.concatenate(blocks).astype(np.float32)
     obs = source.annotation.obs.copy()
-    obs["translated_from"] = pd.Categorical(_others(source, to))
+    if ORIGIN in obs:
+        raise DataError(
+            f"obs must not have {ORIGIN!r}, under which `translate` says what a cell was translated from; the data "
+            f"have it. Give the column another name, or remove it: del adata.obs[{ORIGIN!r}]."
+        )
+    obs[ORIGIN] = pd.Categorical(_others(source, to))
     cells = AnnData(sparse.csr_matrix(values) if draw and not np.isnan(values).any() else values, obs=obs, var=var)
     cells.uns["cellwright"] = {
         "model": name_of(model),
