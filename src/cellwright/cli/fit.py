@@ -111,7 +111,8 @@ def _summary(run: Run, cells: Prepared) -> str:
     record = run.record
     best = record.notes.get("best_epoch")
     epochs = "" if best is None else f", {record.n_epochs} epochs, best {best} (counted from 0)"
-    size = f"{cells.source.n_obs:,} cells x {cells.source.schema.n_vars:,} features"
+    features = " + ".join(f"{len(names):,}" for names in cells.source.schema.features.values())
+    size = f"{cells.source.n_obs:,} cells x {features} features"
     return f"{record.model}: {size} in {record.wall_seconds:.1f} s{epochs} -> {run.path}"
 
 
