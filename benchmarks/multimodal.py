@@ -4,10 +4,10 @@
     CELLWRIGHT_DATA=FOLDER python benchmarks/multimodal.py --data pbmc_mosaic     # where the catalogue looks first
 
 It is `cellwright compare` with a tenth of the cells held out for scoring and a tenth for early stopping: once of all
-modalities together, and once of each alone, with the same cells held out, as far as they have it. `transfer_accuracy`
-and `transfer_f1` are of held-out cells that get the label of their nearest training cells in the latent (and in the
-mosaic of cells with proteins only from cells with RNA only). What is finished is found again. The rows are written to
-`results/multimodal.csv`, each data set in the place of its own.
+modalities together, and once of each alone (of the mosaic other cells are held out then). `transfer_accuracy` and
+`transfer_f1` are of held-out cells that get the label of their nearest training cells in the latent (and in the mosaic
+of all cells with proteins only from all with RNA only, which were trained on, without labels). What is finished is
+found again. The rows are written to `results/multimodal.csv`, each data set in the place of its own.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def _transferred(study: Path, data: Data) -> Iterator[dict[str, Any]]:
                 yield {
                     "data": run.record.data["name"], "model": run.record.model, "task": "score", "metric": name,
                     "setting": run.record.notes.get("setting", ""), "better": "higher", "group": group,
-                    "held_out": True, "is_baseline": False, "value": value, "seed": run.record.seed,
+                    "held_out": group == "", "is_baseline": False, "value": value, "seed": run.record.seed,
                     "seconds": run.record.wall_seconds, "peak_bytes": run.record.peak_bytes or 0,
                 }  # fmt: skip
 

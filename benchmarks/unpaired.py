@@ -1,6 +1,6 @@
 """Unpaired modalities: one latent for cells of which no two are the same, and linked-features CCA, on two data sets.
 
-    python benchmarks/unpaired.py --genes mm10_genes.csv       # 3 seeds of everything; about two hours on one core
+    python benchmarks/unpaired.py --genes mm10_genes.csv       # 3 seeds of everything; about some six hours on one core
     python benchmarks/unpaired.py --data sln111 --seeds 1      # proteins need no table of genes
     CELLWRIGHT_DATA=FOLDER python benchmarks/unpaired.py       # where the catalogue looks first
 
@@ -101,13 +101,6 @@ def pairs_of(cells, names):
         return None
     rows = pd.Index(names)
     return np.stack([rows.get_indexer(cells["atac"].obs["cell"]), rows.get_indexer(cells["atac"].obs_names)], axis=1)
-
-
-def is_done(results, name, arm, seed):
-    """Whether there are rows of this fit."""
-    if results.empty:
-        return False
-    return bool((results["data"].eq(name) & results["model"].eq(arm) & results["seed"].eq(seed)).any())
 
 
 def table_of(results):

@@ -71,4 +71,9 @@ def test_a_comparison_of_several_modalities_stands_beside_its_baselines(cellwrig
     for name in ("joint_pca", "knn_translation", "multimodal_vae"):
         assert f"{name}," in board
     assert "feature_pearson" in board
+    # a table of its own on the terminal, best first
+    head, *rows = ended.out.split("Translate:\n")[1].splitlines()[:4]
+    assert head.split("  ")[0] == "model"
+    assert "rna from the others" in head
+    assert {row.split()[0] for row in rows} == {"joint_pca", "knn_translation", "multimodal_vae"}
     assert (tmp_path / "study" / "report.html").exists()

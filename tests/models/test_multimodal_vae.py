@@ -129,6 +129,7 @@ def test_planted_kinds_are_told_apart_from_either_modality_in_one_latent():
     assert (found == kind[rna_only]).mean() > 0.9
 
 
+@pytest.mark.filterwarnings("ignore:no training cell has two")  # true of some splits here
 def test_a_modality_without_any_training_cell_and_one_with_a_single_one_are_no_obstacle():
     both = parts()
     for n_protein in (1, 2):
@@ -138,3 +139,17 @@ def test_a_modality_without_any_training_cell_and_one_with_a_single_one_are_no_o
         history = fit(model, source, SHORT, split=split, progress=False)
         assert np.isfinite(history.table["value"]).all()
         assert np.isfinite(over_cells(model.encode, source)).all()
+
+
+def test_modalities_without_a_cell_in_common_are_warned_of():
+    """A suffix of the barcodes in one of two files is enough for that."""
+    both = parts()
+    both["protein"].obs_names = [f"{name}-1" for name in both["protein"].obs_names]
+    source = open_data(both)
+    with pytest.warns(UserWarning, match="no training cell has two of the modalities rna, protein"):
+        fit(build("multimodal_vae", source.schema, **SMALL), source, SHORT, progress=False)
+
+
+def test_a_mixture_has_no_share_of_steps_with_one_modality():
+    with pytest.raises(OptionError, match="modality_dropout of MultimodalVAEOptions must be left out for fusion"):
+        build("multimodal_vae", mosaic().schema, fusion="mixture", modality_dropout=0.2)

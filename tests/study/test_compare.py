@@ -296,6 +296,14 @@ def test_a_comparison_of_classifiers_alone_continues_and_repeats_nothing(cells, 
     pd.testing.assert_frame_equal(first, again)
 
 
+def test_a_latent_that_labels_made_is_scored_against_those_of_held_out_cells_only(cells, tmp_path):
+    options = CompareOptions(models=("semi_vae:n_latent=3", *BASELINES), seeds=1, test=0.3)
+    board = compare(cells, options, out=tmp_path, keys=KEYS, fit_options=QUICK)
+    for name, seen in (("semi_vae", {True}), ("pca", {True, False})):
+        assert set(board[board["model"] == name].query("metric == 'ari'")["held_out"]) == seen
+    assert not (board.query("model == 'semi_vae'")["metric"] == "best_leiden_ari").any()
+
+
 def test_a_classifier_without_held_out_cells_is_refused(cells, tmp_path):
     options = CompareOptions(models=CLASSIFIERS, seeds=1, test=0)
     with pytest.raises(OptionError, match="must be above 0 to score logistic"):

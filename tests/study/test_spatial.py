@@ -73,6 +73,7 @@ def test_domains_and_refined_domains_have_scores_of_their_own(board):
             assert len(overall(board, task, metric)) == 4
     gained = overall(board, "refine", "spatial_coherence") - overall(board, "cluster", "spatial_coherence")
     assert (gained >= 0).all()
+    assert gained.max() > 0
 
 
 def test_cells_whose_label_says_that_there_is_none_are_not_scored(folder, board):

@@ -14,7 +14,6 @@ from cellwright.tasks.reduce import reduce
 from cellwright.train.fit import fit
 
 pytestmark = pytest.mark.slow
-LABELS = {"n_vars": 300, "n_latent": 4, "label_shares": (0.5, 0.3, 0.2), "label_distance": 4}
 LONG = PATIENT.model_copy(update={"max_epochs": 100})
 
 

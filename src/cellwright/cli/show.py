@@ -76,10 +76,10 @@ def show_leaderboard(board: "pd.DataFrame") -> None:
     """
     from cellwright.report.standing import GROUPS, group_of
 
-    overall = board[(board["group"].fillna("") == "") & (board["status"] == "done")]
-    by_group = {
-        group: {key: title for key, title in SHOWN_MEASURES.items() if group_of(key[0]) == group} for group in GROUPS
-    }
+    overall, told = _overall(board)
+    known = {**SHOWN_MEASURES, **told}
+    groups = dict.fromkeys([*GROUPS, *(group_of(task) for task, _, _ in told)])
+    by_group = {group: {key: title for key, title in known.items() if group_of(key[0]) == group} for group in groups}
     shown = {
         group: there
         for group, measures in by_group.items()
@@ -94,6 +94,15 @@ def show_leaderboard(board: "pd.DataFrame") -> None:
     if shown:
         _show_spread(overall, left_out)
     _show_failed(board)
+
+
+def _overall(board: "pd.DataFrame") -> tuple["pd.DataFrame", dict[Measure, str]]:
+    """The rows over all cells, and the measures that are named by the data: each modality from the others."""
+    done = board[board["status"] == "done"]
+    group = done["group"].fillna("").astype(str)
+    is_told = (done["task"] == "translate") & ~group.str.contains(": ", regex=False)
+    names = {("translate", name, True): f"{name} from the others" for name in group[is_told].unique()}
+    return done.assign(metric=done["metric"].mask(is_told, group))[(group == "") | is_told], names
 
 
 def show_scores(board: "pd.DataFrame", measures: Mapping[Measure, str], *, nothing: str = "") -> None:

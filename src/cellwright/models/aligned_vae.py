@@ -42,7 +42,7 @@ from cellwright.likelihoods import LikelihoodPerModality
 from cellwright.losses.gaussian_latent import GaussianLatent
 from cellwright.models.model import Model
 from cellwright.models.multimodal_vae import likelihood_of_each
-from cellwright.models.parts.alignment import AdversarialAlignment, AnyAlignment
+from cellwright.models.parts.alignment import AdversarialAlignment, AnyAlignment, Critic
 from cellwright.models.parts.fusion import Experts
 from cellwright.models.parts.kinds_in_common import KindsInCommon, group_of
 from cellwright.models.parts.library_of_latent import LibraryOfLatent
@@ -178,6 +178,7 @@ class AlignedVAE(Model, Encodes, Translates):
 
     def critic_loss(self, minibatch: Minibatch, step: Step) -> Loss:
         """How badly the critic names the modality, and its squared slope."""
+        assert isinstance(self.aligner, Critic), "no other alignment has this objective"
         with torch.no_grad():
             z, _ = self.posterior(minibatch).draw(step.noise.normal(minibatch.rows, self.options.n_latent, _CRITIC))
         return self.aligner.critic_loss(z, group_of(minibatch.present), self.alignment_weight(minibatch))

@@ -16,13 +16,14 @@ References: [Wu18] product of experts; [Shi19] mixture of experts; [Lopez18] cou
 beside RNA; [Kingma14]; [Kingma15] Adam; [Riedmiller93] for theta.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 
 from cellwright.core.abilities import DrawsModality, Encodes, Translates
@@ -45,6 +46,7 @@ from cellwright.models.parts.modality import AT_LEAST_IN_TRAINING, Measured, Mod
 from cellwright.models.parts.moments import BLOCK_ROWS
 from cellwright.nn.mlp import Hidden
 
+USUAL_DROPOUT = 0.5  # of modalities
 TRANSLATION_DRAWS = 10  # latents that a translation is the mean of
 _DROPOUT = 1  # stream of the noise
 
@@ -61,13 +63,22 @@ class MultimodalVAEOptions(Options):
         {}, description="p(x | z) of modalities that are not counts to be given as negative binomial"
     )
     fusion: Fusion = Field("product", description="product of experts, or mixture: each modality by itself")
-    modality_dropout: float = Field(
-        0.5, ge=0, le=1, description="share of the steps in which a cell is encoded from one modality; of a product"
+    modality_dropout: float | None = Field(
+        None, ge=0, le=1, description="share of the steps in which a product hears one modality of a cell; None is half"
     )
     beta: float = Field(1.0, ge=0, description="weight of the KL after the warm-up")
     kl_warmup_epochs: int = Field(0, ge=0, description="epochs over which the KL weight rises from 0 to beta")
     learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+
+    @model_validator(mode="after")
+    def _dropout_is_of_a_product(self) -> "MultimodalVAEOptions":
+        if self.modality_dropout is not None and self.fusion == "mixture":
+            raise OptionError(
+                "modality_dropout of MultimodalVAEOptions must be left out for fusion 'mixture', which hears one "
+                f"modality in every step; it is {self.modality_dropout}. Leave it out, or use fusion 'product'."
+            )
+        return self
 
 
 class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
@@ -131,6 +142,17 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
         """The posterior mean; the prior's, zero, for a cell on which nothing was measured."""
         return self.posterior(minibatch).mean
 
+    def prepare(self, stage: int, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
+        """Warns where no training cell has two modalities: then nothing makes their latents one."""
+        n_measured = sum(source.measured(modality)[rows].astype(int) for modality in self.schema.modalities)
+        if len(self.schema.modalities) > 1 and not (n_measured > 1).any():
+            warnings.warn(
+                f"no training cell has two of the modalities {', '.join(self.schema.modalities)}: their latents have "
+                "nothing in common. Check that the files call the same cell by the same name, or use aligned_vae.",
+                UserWarning,
+                stacklevel=2,
+            )
+
     def stages(self) -> list[list[Objective]]:
         adam = AdamOptions(learning_rate=self.options.learning_rate, weight_decay=self.options.weight_decay)
         return [[Objective("elbo", self.negative_elbo, trains=self, optimiser=adam)]]
@@ -153,7 +175,8 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
         one = one_of(experts.present, uniform[:, 0])
         if self.options.fusion == "mixture":
             return one
-        return torch.where(uniform[:, 1:] < self.options.modality_dropout, one, experts.present)
+        share = self.options.modality_dropout
+        return torch.where(uniform[:, 1:] < (USUAL_DROPOUT if share is None else share), one, experts.present)
 
     @torch.no_grad()
     def translate(

@@ -6,6 +6,7 @@
                                -translates-> each modality of held-out cells from the others -> scores.csv
 
 A model is scored for each ability that it has and that can be scored; one that has none is in the table with its cost.
+Of a model that learns from labels no latent of training cells is scored against them.
 With labels, k-means gets their number, the same for every model. The clusters of held-out cells are those whose
 centre, found on the other cells, is nearest: held-out cells enter no clustering that they are scored by.
 """
@@ -73,8 +74,10 @@ def _embedding(
     key = cluster_key(cells.source.annotation.obs.columns)
     run.note("cluster_key", key)
     cluster(adata, ClusterOptions(n_clusters=n_labels, seed=seed), use_rep=use_rep, key_added=key)
-    scores = [_clustering(adata, use_rep, key, cells, seed)]
-    if label_key and find_spec("igraph") and find_spec("leidenalg"):
+    # as of a classifier: what a latent says of labels that made it tells nothing of others
+    knows_labels = "label" in model.reads
+    scores = [_clustering(adata, use_rep, key, cells, seed, on_all=not knows_labels)]
+    if label_key and not knows_labels and find_spec("igraph") and find_spec("leidenalg"):
         scores.append(_leiden(adata, use_rep, label_key, seed))
     # of sequences with gaps there is nothing to compare a reconstruction with
     if isinstance(model, Decodes) and len(cells.split.test) and cells.source.schema.steps is None:
@@ -92,12 +95,13 @@ def _classification(run: Run, adata: AnnData, model: Model, cells: Prepared, see
     return score_classification(model, cells.source, cells.split.test, held_out=True, seed=seed)
 
 
-def _clustering(adata: AnnData, use_rep: str, key: str, cells: Prepared, seed: int) -> pd.DataFrame:
-    """K-means against labels on all cells and on held-out cells; without labels, how compact the clusters are."""
+def _clustering(adata: AnnData, use_rep: str, key: str, cells: Prepared, seed: int, *, on_all: bool) -> pd.DataFrame:
+    """K-means against labels on all cells (`on_all`) and on held-out ones; without labels, how compact clusters are."""
     label = cells.source.schema.label
     if label is None:
         return score(adata, ["silhouette_cluster"], use_rep=use_rep, cluster_key=key, seed=seed)
-    tables = [score(adata, WITH_LABELS, use_rep=use_rep, label_key=label.key, cluster_key=key, seed=seed)]
+    every = score(adata, WITH_LABELS, use_rep=use_rep, label_key=label.key, cluster_key=key, seed=seed)
+    tables = [every if on_all else every[:0]]
     rows = cells.split.test
     if len(rows) > 1:
         obs = adata.obs.assign(held_out=held_out_clusters(np.asarray(adata.obsm[use_rep]), cells, label.n, seed))

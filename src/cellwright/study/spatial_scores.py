@@ -31,6 +31,9 @@ COHERENCE = "spatial_coherence"
 BESIDE = 6  # neighbours whose domain is asked for
 
 
+_SCORED = ((DOMAIN, "cluster"), (REFINED, "refine"))  # a column of obs, and the task that it is scored under
+
+
 @dataclass(frozen=True, eq=False)
 class Examination:
     """Scores the domains of a tissue."""
@@ -45,7 +48,7 @@ class Examination:
         run.note("cluster_key", DOMAIN)
         run.note("coordinates_key", schema.coordinates.key if schema.coordinates else None)
         run.note("unlabelled", list(self.options.unlabelled))
-        parts = [_coherence(adata, cells, key, task, seed) for key, task in ((DOMAIN, "cluster"), (REFINED, "refine"))]
+        parts = [_coherence(adata, cells, key, task, seed) for key, task in _SCORED]
         label_key = schema.label.key if schema.label else None
         if label_key is not None:
             rows = np.flatnonzero(labelled(cells.source, self.options) >= 0)
@@ -56,9 +59,6 @@ class Examination:
         image = h5ad_bytes(adata)
         with run.writing("cells.h5ad") as path:
             path.write_bytes(image)
-
-
-_SCORED = ((DOMAIN, "cluster"), (REFINED, "refine"))
 
 
 def _against_labels(adata: AnnData, label_key: str, key: str, task: str, rows: np.ndarray, seed: int) -> pd.DataFrame:

@@ -42,22 +42,18 @@ def translate(model: Model, data: Any, to: str, *, draw: bool = False, seed: int
     that a cell was translated from. A cell without any has NaN in `X`, and `nothing` there.
 
     Raises `AbilityError` if the model does not translate, or not draw; `SchemaMismatch` for a modality that it does not
-    know.
+    know; `DataError` for cells that have a column of the name that is written.
     """
     translator = needs(model, Translates, "translate")
     drawer = needs(model, DrawsModality, "translate with draw") if draw else None
     source = cells_for(model, data, "translate")
+    _refuse_taken(source)
     var = pd.DataFrame(index=list(model.schema.of(to).var_names))
     generator = torch.Generator().manual_seed(seed)
     function = translator.translate if drawer is None else drawer.draw_modality
     blocks = [function(m, to, generator).cpu().numpy() for m in _blocks(source)]
     values = np.concatenate(blocks).astype(np.float32)
     obs = source.annotation.obs.copy()
-    if ORIGIN in obs:
-        raise DataError(
-            f"obs must not have {ORIGIN!r}, under which `translate` says what a cell was translated from; the data "
-            f"have it. Give the column another name, or remove it: del adata.obs[{ORIGIN!r}]."
-        )
     obs[ORIGIN] = pd.Categorical(_others(source, to))
     cells = AnnData(sparse.csr_matrix(values) if draw and not np.isnan(values).any() else values, obs=obs, var=var)
     cells.uns["cellwright"] = {
@@ -92,6 +88,14 @@ def score_translation(model: Model, data: Any, rows: np.ndarray, *, held_out: bo
                 table.append((task, name, value, better, f"{modality}: {group}" if group else modality))
     frame = pd.DataFrame(table, columns=["task", "metric", "value", "better", "group"])
     return frame.assign(held_out=held_out, seed=seed)[SCORE_COLUMNS]
+
+
+def _refuse_taken(source: StoredSource) -> None:
+    if ORIGIN in source.annotation.obs:
+        raise DataError(
+            f"obs must not have {ORIGIN!r}, under which `translate` says what a cell was translated from; the data "
+            f"have it. Give the column another name, or remove it: del adata.obs[{ORIGIN!r}]."
+        )
 
 
 def _compared(

@@ -42,12 +42,6 @@ class Aligner(nn.Module, ABC):
     ) -> Float[Tensor, " n_obs"]:
         """What the encoders minimise. A group of -1 is in no modality."""
 
-    def critic_loss(
-        self, z: Float[Tensor, "n_obs n_latent"], group: Int[Tensor, " n_obs"], weight: Float[Tensor, " n_obs"]
-    ) -> Loss:
-        """What the critic minimises."""
-        raise NotImplementedError(f"{type(self).__name__} has no critic")
-
 
 class Alignment(Options, ABC):
     """Options of an alignment."""
@@ -100,7 +94,7 @@ class AdversarialAlignment(Alignment):
     penalty: float = Field(0.1, ge=0, description="weight of the critic's squared slope in its loss")
 
     def build(self, n_latent: int, n_hidden: int, n_groups: int) -> Aligner:
-        return _Adversarial(n_latent, n_hidden, n_groups, self.penalty)
+        return Critic(n_latent, n_hidden, n_groups, self.penalty)
 
     @property
     def optimiser(self) -> AdamOptions:
@@ -145,7 +139,9 @@ class _Sinkhorn(Aligner):
         return torch.stack(of_pairs).mean().expand(len(z))
 
 
-class _Adversarial(Aligner):
+class Critic(Aligner):
+    """Names the modality of a cell; the encoders hide it, and it has a loss of its own."""
+
     def __init__(self, n_latent: int, n_hidden: int, n_groups: int, penalty: float) -> None:
         super().__init__()
         # no normalisation over cells: both samples would be brought to one mean and variance
@@ -160,7 +156,9 @@ class _Adversarial(Aligner):
         even = logits.new_full((logits.shape[1],), 1 / logits.shape[1])
         return hide_batch(logits, even) * (_equal_shares(group, weight) > 0) * weight
 
-    def critic_loss(self, z: Tensor, group: Tensor, weight: Tensor) -> Loss:
+    def critic_loss(
+        self, z: Float[Tensor, "n_obs n_latent"], group: Int[Tensor, " n_obs"], weight: Float[Tensor, " n_obs"]
+    ) -> Loss:
         """Every modality counts the same, whatever its number of cells in the minibatch."""
         share = _equal_shares(group, weight)
         slope = squared_slope(lambda points: name_batch(self.critic(points), group), z)
