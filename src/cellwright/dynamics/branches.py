@@ -26,7 +26,7 @@ def branches(fates: np.ndarray, tree: LineageTree, at_root: np.ndarray) -> np.nd
         rows = np.flatnonzero(segment == here)
         if not children or not len(rows):
             continue
-        beyond = np.column_stack([fates[np.ix_(rows, tree.segments[child].tips)].sum(axis=1) for child in children])
+        beyond = np.column_stack([fates[rows][:, list(tree.segments[child].tips)].sum(axis=1) for child in children])
         usual = np.array([at_root[list(tree.segments[child].tips)].sum() for child in children])
         chosen = commitment(_shares(beyond), _shares(usual))
         best = chosen.argmax(axis=1)

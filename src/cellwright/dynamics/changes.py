@@ -101,5 +101,5 @@ def _basis(at: np.ndarray, knots: np.ndarray) -> np.ndarray:
 
 def _sums(values: np.ndarray | sparse.spmatrix, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of the values, and of their squares, of each feature."""
-    squared = values.multiply(values) if sparse.issparse(values) else values**2
+    squared = values**2 if isinstance(values, np.ndarray) else values.multiply(values)
     return np.asarray(values.T @ weight).ravel(), np.asarray(squared.T @ weight).ravel()

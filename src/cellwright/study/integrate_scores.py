@@ -14,15 +14,16 @@ import pandas as pd
 from cellwright.core.abilities import Encodes
 from cellwright.data.prepare import Prepared
 from cellwright.data.write import h5ad_bytes
+from cellwright.dynamics.roots import earliest, most_central
 from cellwright.keys import latent_key
 from cellwright.metrics import METRICS
 from cellwright.models import build_with, name_of
 from cellwright.models.model import Model
 from cellwright.run import SCORE_COLUMNS, Run
 from cellwright.study.arm import Arm
-from cellwright.study.trajectory import pseudotime
 from cellwright.tasks.ask import annotated
 from cellwright.tasks.cluster import ClusterOptions, cluster_labels
+from cellwright.tasks.diffusion_pseudotime import diffusion_pseudotime
 from cellwright.tasks.embed import embed
 from cellwright.tasks.reduce import reduce
 from cellwright.tasks.score_integration import TASK, score_integration
@@ -85,7 +86,8 @@ def _further_rows(latent: np.ndarray, labels: pd.Series | None, cells: Prepared,
         found["ari"] = METRICS["ari"].function(labels_true=labels[known].to_numpy(), clusters=clusters)
     time = cells.source.annotation.time.astype(np.float64)
     if cells.source.schema.time is not None and len(np.unique(time[np.isfinite(time)])) > 1:
-        order = pseudotime(latent, time, seed)
+        root = int(most_central(latent, earliest(time))[0])
+        order = diffusion_pseudotime(latent, root, seed)
         found["time_order"] = METRICS["time_order"].function(pseudotime=order, time=time)
     rows = [(TASK, name, value, METRICS[name].better, "") for name, value in found.items()]
     frame = pd.DataFrame(rows, columns=["task", "metric", "value", "better", "group"])

@@ -42,7 +42,7 @@ def markers(
     codes, names = _codes(groups, adata.n_obs)
     values = _finite(_matrix(adata, layer))[codes >= 0]
     codes = codes[codes >= 0]
-    scaled, linear = _on_both_scales(values)
+    scaled, linear = on_both_scales(values)
     membership = sparse.csr_matrix((np.ones(len(codes)), (np.arange(len(codes)), codes)))  # (n_obs, n_groups)
     columns = _means(linear, membership) | rank_sum(scaled, membership)
     tables = [
@@ -81,7 +81,7 @@ def _finite(values: sparse.csr_matrix) -> sparse.csr_matrix:
     return values
 
 
-def _on_both_scales(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+def on_both_scales(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Log-normalised values and counts per 10,000; values with negatives are given back as they are, twice."""
     if (values.data < 0).any():
         return values, values

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from cellwright.metrics.time_order import time_order
-from cellwright.study.trajectory import pseudotime, root_of
+from cellwright.dynamics.roots import earliest, most_central
+from cellwright.tasks.diffusion_pseudotime import diffusion_pseudotime
+
+
+def root_of(latent, time):
+    return int(most_central(latent, earliest(time))[0])
+
+
+def pseudotime(latent, time, seed):
+    return diffusion_pseudotime(latent, root_of(latent, time), seed)
 
 
 @pytest.fixture(scope="module")
