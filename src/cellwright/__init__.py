@@ -90,6 +90,9 @@ _WHERE = {
     "SpatialOptions": "tasks.spatial",
     "spatial": "tasks.spatial",
     "score": "tasks.score",
+    "TrajectoryOptions": "tasks.trajectory",
+    "trajectory": "tasks.trajectory",
+    "changes": "tasks.changes",
     "translate": "tasks.translate",
     "METRICS": "metrics",
     # many runs
@@ -105,6 +108,8 @@ _WHERE = {
     "integrate": "study.integrate",
     "SpatialStudyOptions": "study.spatial",
     "spatial_study": "study.spatial",
+    "TrajectoryStudyOptions": "study.trajectory",
+    "trajectory_study": "study.trajectory",
     "report": "report.page",
     # errors
     "AbilityError": "errors",

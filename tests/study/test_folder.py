@@ -5,8 +5,8 @@ import pytest
 from cellwright.core.options import Options
 from cellwright.errors import DataError, OptionError, RunError
 from cellwright.run import Run, RunRecord
-from cellwright.study.arm import Arm
-from cellwright.study.folder import Outcome, attempted, data_name, refuse_repeated, run_at, with_unscored, write_plan
+from cellwright.study.arm import Arm, refuse_repeated
+from cellwright.study.folder import Outcome, attempted, data_name, run_at, with_unscored, write_plan
 from cellwright.study.statistics import LEADERBOARD_COLUMNS, summarise
 from cellwright.train.interrupt import Interrupted
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cellwright.metrics.time_order import time_order
 from cellwright.dynamics.roots import earliest, most_central
+from cellwright.metrics.time_order import time_order
 from cellwright.tasks.diffusion_pseudotime import diffusion_pseudotime
 
 

@@ -31,6 +31,7 @@ VERBS = {
     "translate": "say what a modality that was not measured on cells would be",
     "recover": "which imputation gives hidden molecules back, and what harm it does",
     "spatial": "find the domains of a tissue, and which cell types lie side by side",
+    "trajectory": "in which order cells develop, where they part and where they end",
     "perturb": "predict how cell types respond to a treatment that they did not have",
     "generate": "make new cells with a saved run, of given labels",
     "augment": "find out whether generated cells of rare classes help a classifier",

@@ -7,6 +7,7 @@ from cellwright.metrics.balanced_ari import BALANCED_ARI
 from cellwright.metrics.balanced_nmi import BALANCED_NMI
 from cellwright.metrics.batch_asw import BATCH_ASW
 from cellwright.metrics.best_leiden_ari import BEST_LEIDEN_ARI
+from cellwright.metrics.branch_f1 import BRANCH_F1
 from cellwright.metrics.bras import BRAS
 from cellwright.metrics.c2st import C2ST
 from cellwright.metrics.change_pearson import CHANGE_PEARSON
@@ -107,6 +108,7 @@ METRICS: dict[str, Metric] = {
     "transfer_f1": TRANSFER_F1,
     "spatial_coherence": SPATIAL_COHERENCE,
     "time_order": TIME_ORDER,
+    "branch_f1": BRANCH_F1,
 }
 
 __all__ = ["METRICS", "Metric"]

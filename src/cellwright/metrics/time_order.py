@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from cellwright.errors import DataError
-from cellwright.metrics.metric import Metric
+from cellwright.metrics.metric import Metric, within_labels
 
 
 def time_order(pseudotime: np.ndarray, time: np.ndarray) -> float:
@@ -43,4 +43,5 @@ TIME_ORDER = Metric(
     bounds=(-1.0, 1.0),
     needs=("pseudotime", "time"),
     citation="Haghverdi16",
+    by_label=within_labels(time_order),
 )

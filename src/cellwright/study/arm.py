@@ -9,8 +9,10 @@ from typing import Any
 
 from cellwright.core.options import Options, name_and_settings
 from cellwright.data.contents import ONLY_MODALITY
+from cellwright.errors import AbilityError, OptionError
 from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
+ENCODES = "encodes"
 # the abilities that a comparison scores; see `evaluate`
 SCORED = frozenset({"encodes", "classifies", "generates", "translates"})
 # baselines that take the batch off: competitors only where that is what is asked for
@@ -50,6 +52,34 @@ class Arm:
     def options(self) -> Options:
         """The options of the model."""
         return self.entry.options(**self.changes)
+
+
+def refuse_repeated(arms: Sequence[Arm], role: str) -> None:
+    """The same model twice, in whatever spelling, would count its seeds twice. `role` is where they were given."""
+    for index, arm in enumerate(arms):
+        if any(other.model == arm.model and other.options() == arm.options() for other in arms[:index]):
+            name = f"{arm.model} ({arm.setting})" if arm.setting else arm.model
+            raise OptionError(f"{role} must be different; {name} is there twice.")
+
+
+def encoders_asked(models: Sequence[str], where: str, question: str) -> list[Arm]:
+    """The arms of a study of latents, which `where` in a sentence names.
+
+    Raises `AbilityError` for a model that does not encode, which cannot do what is in `question`, and `OptionError` for
+    one that is there twice.
+    """
+    asked = [Arm.parse(text) for text in models]
+    refuse_repeated(asked, where)
+    for arm in asked:
+        if ENCODES not in arm.entry.abilities:
+            able = ", ".join(name for name, entry in MODELS.items() if ENCODES in entry.abilities)
+            raise AbilityError(f"{arm.model} cannot {question}: it lacks the ability {ENCODES!r}. {able} can.")
+    return asked
+
+
+def at_width(arm: Arm, n_latent: int) -> Arm:
+    """The arm with a latent of that width."""
+    return Arm(arm.model, {**arm.changes, "n_latent": n_latent})
 
 
 def with_baselines(

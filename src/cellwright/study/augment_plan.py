@@ -16,8 +16,7 @@ from cellwright.core.options import Options
 from cellwright.data.balance import Balance, Over, Smote
 from cellwright.errors import AbilityError
 from cellwright.models import MODELS, Entry
-from cellwright.study.arm import Arm
-from cellwright.study.folder import refuse_repeated
+from cellwright.study.arm import Arm, refuse_repeated
 from cellwright.train.options import FitOptions
 
 NONE = "none"

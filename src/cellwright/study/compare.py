@@ -24,13 +24,12 @@ from cellwright.errors import CellwrightError, DataError, OptionError, Unsuitabl
 from cellwright.models import build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
-from cellwright.study.arm import Arm, with_baselines
+from cellwright.study.arm import Arm, refuse_repeated, with_baselines
 from cellwright.study.evaluate import evaluate
 from cellwright.study.folder import (
     Outcome,
     attempted,
     data_name,
-    refuse_repeated,
     run_at,
     scores_of,
     with_unscored,

@@ -18,7 +18,7 @@ import pandas as pd
 import tomli_w
 
 from cellwright.core.options import Options
-from cellwright.errors import CellwrightError, OptionError, RunError
+from cellwright.errors import CellwrightError, RunError
 from cellwright.models import Entry
 from cellwright.run import Run, replacing, why_not_written
 from cellwright.study.statistics import LEADERBOARD_COLUMNS
@@ -141,14 +141,6 @@ def write_plan(
         raise RunError(why_not_written(folder, error)) from None
     with replacing(path) as part:
         part.write_text(tomli_w.dumps(plan))
-
-
-def refuse_repeated(arms: Sequence[Any], role: str) -> None:
-    """The same model twice, in whatever spelling, would count its seeds twice. `role` is where they were given."""
-    for index, arm in enumerate(arms):
-        if any(other.model == arm.model and other.options() == arm.options() for other in arms[:index]):
-            name = f"{arm.model} ({arm.setting})" if arm.setting else arm.model
-            raise OptionError(f"{role} must be different; {name} is there twice.")
 
 
 def _with(outcome: Outcome, **values: Any) -> Outcome:

@@ -19,18 +19,16 @@ from pydantic import Field
 from cellwright.core.options import Options
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import AbilityError, DataError
-from cellwright.models import MODELS
+from cellwright.errors import DataError
 from cellwright.run import replacing
-from cellwright.study.arm import OF_PLACES, Arm, with_baselines
+from cellwright.study.arm import ENCODES, OF_PLACES, Arm, encoders_asked, with_baselines
 from cellwright.study.compare import Study, can_use, real_valued, refuse_several, run_study, write_leaderboard
 from cellwright.study.confounding import confounding
-from cellwright.study.folder import Outcome, data_name, refuse_repeated, scores_of, write_plan
+from cellwright.study.folder import Outcome, data_name, scores_of, write_plan
 from cellwright.study.integrate_scores import Examination, column_of
 from cellwright.study.integration_choice import integration_choice
 from cellwright.train.options import FitOptions
 
-ENCODES = "encodes"
 UNCORRECTED = "pca"
 # the batch goes late in a training, when little of the loss is left to gain: a VAE that stopped at the usual rule had a
 # third less of the mixing that it had when its validation loss stopped falling (docs/integration.md)
@@ -107,17 +105,12 @@ def integrate(
 
 def arms_of(options: IntegrateOptions, *, real_valued: Collection[str] = ()) -> list[Arm]:
     """The models, preceded by every baseline that encodes, those that take batches off among them."""
-    return with_baselines(_asked(options), real_valued=real_valued, abilities={ENCODES}, without=OF_PLACES)
-
-
-def _asked(options: IntegrateOptions) -> list[Arm]:
-    asked = [Arm.parse(text) for text in options.models]
-    refuse_repeated(asked, "models of IntegrateOptions")
-    for arm in asked:
-        if ENCODES not in arm.entry.abilities:
-            able = ", ".join(name for name, entry in MODELS.items() if ENCODES in entry.abilities)
-            raise AbilityError(f"{arm.model} cannot integrate: it lacks the ability {ENCODES!r}. {able} can.")
-    return asked
+    return with_baselines(
+        encoders_asked(options.models, "models of IntegrateOptions", "integrate"),
+        real_valued=real_valued,
+        abilities={ENCODES},
+        without=OF_PLACES,
+    )
 
 
 def _refuse_one_batch(cells: Prepared) -> None:

@@ -16,8 +16,7 @@ from cellwright.core.options import Options
 from cellwright.data.contents import ONLY_MODALITY
 from cellwright.errors import AbilityError, OptionError
 from cellwright.models import MODELS, Entry
-from cellwright.study.arm import Arm, with_baselines
-from cellwright.study.folder import refuse_repeated
+from cellwright.study.arm import Arm, refuse_repeated, with_baselines
 from cellwright.train.options import FitOptions
 
 QUICK_EPOCHS = 15

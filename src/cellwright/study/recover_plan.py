@@ -8,8 +8,7 @@ from pydantic import Field, field_validator
 from cellwright.core.options import Options
 from cellwright.errors import AbilityError, OptionError, did_you_mean
 from cellwright.models import MODELS
-from cellwright.study.arm import Arm, with_baselines
-from cellwright.study.folder import refuse_repeated
+from cellwright.study.arm import Arm, refuse_repeated, with_baselines
 from cellwright.tasks.exams import EXAMS
 
 IMPUTES = "imputes"

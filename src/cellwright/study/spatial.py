@@ -17,16 +17,13 @@ from cellwright.core.options import Options
 from cellwright.data.place_graph import PlaceGraphOptions
 from cellwright.data.prepare import OpenOptions, Prepared, SplitOptions, prepare
 from cellwright.data.preprocess import PreprocessOptions
-from cellwright.errors import AbilityError
-from cellwright.models import MODELS
-from cellwright.study.arm import OF_BATCHES, Arm, with_baselines
+from cellwright.study.arm import ENCODES, OF_BATCHES, Arm, at_width, encoders_asked, with_baselines
 from cellwright.study.compare import Study, can_use, real_valued, refuse_several, run_study, write_leaderboard
-from cellwright.study.folder import Outcome, data_name, refuse_repeated, write_plan
+from cellwright.study.folder import Outcome, data_name, write_plan
 from cellwright.study.spatial_scores import Examination
 from cellwright.tasks.spatial import SpatialOptions, places_of, refuse_taken
 from cellwright.train.options import FitOptions
 
-ENCODES = "encodes"
 USUAL_MODELS = ("spatial_gae",)
 
 
@@ -62,7 +59,7 @@ def spatial_study(
     concerns all models alike (data, keys, a model that does not encode) before anything is written; what concerns one
     model is a row with the status `failed` and the reason.
     """
-    asked = asked_arms(options)
+    asked = _asked(options)
     fit_options = fit_options.model_copy(update={"validation": options.validation})
 
     def cells(seed: int) -> Prepared:
@@ -88,21 +85,10 @@ def spatial_study(
 
 def arms_of(options: SpatialStudyOptions, *, real_valued: Collection[str] = ()) -> list[Arm]:
     """The models, preceded by the baselines that encode, in the width of the study."""
-    arms = with_baselines(asked_arms(options), real_valued=real_valued, abilities={ENCODES}, without=OF_BATCHES)
-    asked = asked_arms(options)
-    return [arm if arm in asked else _at_width(arm, options.baseline_width) for arm in arms]
+    asked = _asked(options)
+    arms = with_baselines(asked, real_valued=real_valued, abilities={ENCODES}, without=OF_BATCHES)
+    return [arm if arm in asked else at_width(arm, options.baseline_width) for arm in arms]
 
 
-def asked_arms(options: SpatialStudyOptions) -> list[Arm]:
-    """The models. Raises `AbilityError` for one that does not encode, `OptionError` for one that is there twice."""
-    asked = [Arm.parse(text) for text in options.models]
-    refuse_repeated(asked, "models of SpatialStudyOptions")
-    for arm in asked:
-        if ENCODES not in arm.entry.abilities:
-            able = ", ".join(name for name, entry in MODELS.items() if ENCODES in entry.abilities)
-            raise AbilityError(f"{arm.model} cannot find domains: it lacks the ability {ENCODES!r}. {able} can.")
-    return asked
-
-
-def _at_width(arm: Arm, n_latent: int) -> Arm:
-    return Arm(arm.model, {**arm.changes, "n_latent": n_latent})
+def _asked(options: SpatialStudyOptions) -> list[Arm]:
+    return encoders_asked(options.models, "models of SpatialStudyOptions", "find domains")

@@ -50,6 +50,19 @@ TASKS: dict[str, Task] = {
         ("obsm/X_{model}", "obs/domain", "obs/domain_refined", "uns/domain", "uns/enrichment"),
         "domains of a tissue, and what lies beside what",
     ),
+    "trajectory": Task(
+        None,
+        (
+            "obs/pseudotime",
+            "obs/branch",
+            "obs/terminal",
+            "obsm/fates",
+            "obsp/transitions",
+            "uns/trajectory",
+        ),
+        "order, branches and fates of cells, from a root",
+    ),
+    "changes": Task(None, ("uns/changes", "uns/changes_curves"), "features that rise and fall along a trajectory"),
     "reconstruct": Task("decodes", (), "how well held-out cells are given back from their latent"),
     "score": Task(None, (), "metrics, overall and per cell type"),
 }

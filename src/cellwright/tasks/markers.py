@@ -42,13 +42,18 @@ def markers(
     codes, names = _codes(groups, adata.n_obs)
     values = _finite(_matrix(adata, layer))[codes >= 0]
     codes = codes[codes >= 0]
-    scaled, linear = on_both_scales(values)
+    scaled, linear = _on_both_scales(values)
     membership = sparse.csr_matrix((np.ones(len(codes)), (np.arange(len(codes)), codes)))  # (n_obs, n_groups)
     columns = _means(linear, membership) | rank_sum(scaled, membership)
     tables = [
         _table(name, {k: v[i] for k, v in columns.items()}, adata.var_names, n_top) for i, name in enumerate(names)
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def as_logarithms(adata: ad.AnnData, layer: str | None = None) -> sparse.csr_matrix:
+    """The values as logarithms of counts per 10,000, as `markers` takes them; values with negatives as they are."""
+    return _on_both_scales(_finite(_matrix(adata, layer)))[0]
 
 
 def _codes(groups: pd.Series | np.ndarray, n_obs: int) -> tuple[np.ndarray, list[str]]:
@@ -81,7 +86,7 @@ def _finite(values: sparse.csr_matrix) -> sparse.csr_matrix:
     return values
 
 
-def on_both_scales(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+def _on_both_scales(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Log-normalised values and counts per 10,000; values with negatives are given back as they are, twice."""
     if (values.data < 0).any():
         return values, values

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from pydantic import Field, field_validator
+from pydantic import Field
 from scipy import sparse
 
 from cellwright.core.options import Options
