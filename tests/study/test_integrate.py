@@ -33,7 +33,9 @@ def cells():
 def no_umap(monkeypatch):
     """UMAP compiles for a quarter of a minute; it has its own tests. The same of diffusion."""
     monkeypatch.setattr("cellwright.study.integrate_scores.embed", lambda adata, use_rep: None)
-    monkeypatch.setattr("cellwright.study.integrate_scores.pseudotime", lambda latent, time, seed: latent[:, 0])
+    monkeypatch.setattr(
+        "cellwright.study.integrate_scores.diffusion_pseudotime", lambda latent, root, seed: latent[:, 0]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def study(cells, tmp_path_factory):
     out = tmp_path_factory.mktemp("studies") / "study"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cellwright.study.integrate_scores.embed", lambda adata, use_rep: None)
-        patch.setattr("cellwright.study.integrate_scores.pseudotime", lambda latent, time, seed: latent[:, 0])
+        patch.setattr("cellwright.study.integrate_scores.diffusion_pseudotime", lambda latent, root, seed: latent[:, 0])
         keys = KEYS.model_copy(update={"time_key": "day"})
         two = ONE.model_copy(update={"seeds": 2})
         return out, integrate(cells, two, out=out, keys=keys, fit_options=QUICK, name="cells")

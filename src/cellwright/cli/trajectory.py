@@ -16,9 +16,7 @@ from cellwright.study.trajectory import TrajectoryStudyOptions, arms_of, traject
 from cellwright.tasks.trajectory import TrajectoryOptions
 from cellwright.train.options import FitOptions
 
-app = App(
-    name="trajectory", help="In which order cells develop, where they part and where they end."
-)
+app = App(name="trajectory", help="In which order cells develop, where they part and where they end.")
 MEASURES: dict[Measure, str] = {
     ("trajectory", "time_order", False): "order in time",
     ("trajectory", "branch_f1", False): "branches, F1",

@@ -105,12 +105,11 @@ def integrate(
 
 def arms_of(options: IntegrateOptions, *, real_valued: Collection[str] = ()) -> list[Arm]:
     """The models, preceded by every baseline that encodes, those that take batches off among them."""
-    return with_baselines(
-        encoders_asked(options.models, "models of IntegrateOptions", "integrate"),
-        real_valued=real_valued,
-        abilities={ENCODES},
-        without=OF_PLACES,
-    )
+    return with_baselines(_asked(options), real_valued=real_valued, abilities={ENCODES}, without=OF_PLACES)
+
+
+def _asked(options: IntegrateOptions) -> list[Arm]:
+    return encoders_asked(options.models, "models of IntegrateOptions", "integrate")
 
 
 def _refuse_one_batch(cells: Prepared) -> None:
