@@ -77,6 +77,17 @@ class CellGraph:
         return rank[found]
 
 
+def skeleton(graph: CellGraph, lengths: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The lengths between cells that are neighbours of each other, and a shortest tree that keeps all connected.
+
+    A cell between two branches, or at the thin end of one, has neighbours in the other, which does not have it: with
+    such edges branches touch where they are far from their fork.
+    """
+    one_way = graph.of_values(np.maximum(graph.distances.astype(np.float64), np.finfo(np.float64).tiny))
+    tree = csgraph.minimum_spanning_tree(lengths)
+    return one_way.minimum(one_way.T).maximum(tree).maximum(tree.T).tocsr()
+
+
 def smoothed(latent: np.ndarray, graph: CellGraph, n_steps: int) -> np.ndarray:
     """The latent `(n_obs, n_latent)` averaged along `n_steps` steps of a lazy random walk on the graph.
 

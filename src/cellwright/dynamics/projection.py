@@ -11,7 +11,7 @@ from scipy import sparse
 
 N_POINTS = 25  # of a curve
 WIDTH = 0.06  # of the window that a point is the mean of: a standard deviation, as a share of the pseudotime
-N_GRID = 24  # cells of the grid along the longer side
+N_GRID = 22  # cells of the grid along the longer side
 LEAST_CELLS = 0.25  # arrows stand where there are as many cells as a quarter of the median of what is not empty
 
 
@@ -35,8 +35,7 @@ def lineage_curves(coordinates: np.ndarray, pseudotime: np.ndarray, fates: np.nd
 def arrows(coordinates: np.ndarray, transitions: sparse.csr_matrix) -> np.ndarray:
     """Arrows `(n_arrows, 4)`: where each begins, and which way it points, in the unit of the coordinates.
 
-    A step of the walk is compared with one to the same cells at random: else arrows would point to where cells are
-    dense. The longest arrow is as long as a cell of the grid is wide.
+    The longest arrow is as long as a cell of the grid is wide.
     """
     places = coordinates.astype(np.float64)
     moves = _mean_direction(places, transitions)
@@ -53,11 +52,9 @@ def arrows(coordinates: np.ndarray, transitions: sparse.csr_matrix) -> np.ndarra
 
 
 def _mean_direction(places: np.ndarray, transitions: sparse.csr_matrix) -> np.ndarray:
-    """Of each cell, the mean unit vector to where it goes, less that to where it could go."""
+    """Of each cell, the mean unit vector to where it goes."""
     steps = transitions.tocoo()
     to = places[steps.col] - places[steps.row]
     length = np.linalg.norm(to, axis=1, keepdims=True)
     to = np.divide(to, length, out=np.zeros_like(to), where=length > 0)
-    n_ways = np.bincount(steps.row, minlength=len(places))
-    excess = steps.data - 1 / np.maximum(n_ways[steps.row], 1)
-    return np.column_stack([np.bincount(steps.row, part * excess, len(places)) for part in to.T])
+    return np.column_stack([np.bincount(steps.row, part * steps.data, len(places)) for part in to.T])

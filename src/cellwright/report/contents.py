@@ -48,6 +48,9 @@ class Cells:
     composition: pd.DataFrame | None
     enrichment: pd.DataFrame | None = None
     places: np.ndarray | None = None  # in the tissue, (n_obs, 2)
+    trajectory: dict[str, Any] | None = None
+    changes: pd.DataFrame | None = None
+    changes_curves: np.ndarray | None = None
 
 
 @dataclass
@@ -260,11 +263,19 @@ def _scores_as_leaderboard(stored: StoredRun) -> pd.DataFrame:
 def _read_cells(path: Path, model: str, coordinates_key: str | None) -> Cells:
     with h5py.File(path) as file:
         uns, obsm = file.get("uns", {}), file.get("obsm", {})
-        names = ("markers", "composition", "enrichment")
+        names = ("markers", "composition", "enrichment", "changes")
         tables = {name: _if_table(read_elem(uns[name])) if name in uns else None for name in names}
         obs = read_elem(file["obs"])
         places = _read_places(obsm, coordinates_key)
-        return Cells(obs, _read_map(obsm, model, len(obs)), **tables, places=places)
+        found = {name: read_elem(uns[name]) if name in uns else None for name in ("trajectory", "changes_curves")}
+        return Cells(
+            obs,
+            _read_map(obsm, model, len(obs)),
+            **tables,
+            places=places,
+            trajectory=found["trajectory"] if isinstance(found["trajectory"], dict) else None,
+            changes_curves=found["changes_curves"] if isinstance(found["changes_curves"], np.ndarray) else None,
+        )
 
 
 def _read_places(obsm: Any, key: str | None) -> np.ndarray | None:

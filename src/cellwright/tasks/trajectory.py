@@ -1,7 +1,7 @@
 """Trajectory: where cells come from, in which order they stand, where they part and where they end.
 
     obsm[use_rep] (n_obs, n_latent) -> nearest neighbours -> latent smoothed along them -> neighbours again
-    -> pseudotime from a root -> tips and forks -> transitions, forward -> fates -> branches -> obs, obsm, obsp, uns
+    -> pseudotime from a root -> tips and forks of the skeleton -> transitions, forward -> fates -> branches
 
 The root is a cell, a kind of cells or the earliest time; without any it is one end of the graph, and that is said.
 Nothing is quadratic in the cells.
@@ -21,7 +21,7 @@ from scipy import sparse
 
 from cellwright.core.options import Options
 from cellwright.dynamics.branches import branches
-from cellwright.dynamics.cell_graph import CellGraph, bridged, smoothed
+from cellwright.dynamics.cell_graph import CellGraph, bridged, skeleton, smoothed
 from cellwright.dynamics.fates import fates
 from cellwright.dynamics.geodesic import geodesic, to_unit
 from cellwright.dynamics.lineage_tree import LineageTree, lineage_tree, maxima
@@ -125,6 +125,7 @@ def found_in(
     smooth = smoothed(latent, CellGraph(walk.indices[:, :n_near], walk.distances[:, :n_near]), options.n_smooth)
     paths = CellGraph(*nearest(smooth, n_near, seed))
     lengths = bridged(paths, smooth) if options.bridge else paths.lengths
+    bones = skeleton(paths, lengths)
     roots, proposed = roots_of(options.root, paths, smooth, cells, labels, time)
     order = _pseudotime(options, lengths, latent, roots, seed)
     warn_of_unreached(order, paths.components, labels)
@@ -133,10 +134,10 @@ def found_in(
         tips, names = np.array([rows[0] for rows in ends]), options.terminal
         terminal = tuple(ends)
     else:
-        tips = maxima(lengths, order, min_length=options.min_length, min_cells=options.min_cells)
+        tips = maxima(bones, order, min_length=options.min_length, min_cells=options.min_cells)
         terminal = around(tips, paths)
         names = named(terminal, labels)
-    tree = lineage_tree(lengths, order, tips, min_length=options.min_length)
+    tree = lineage_tree(bones, order, tips, min_length=options.min_length)
     steps = _transitions(options, walk, latent, order, time, seed)
     probabilities = fates(steps, terminal, order)
     at_root = np.nan_to_num(np.nanmean(probabilities[roots], axis=0)) if len(tips) else np.zeros(0)

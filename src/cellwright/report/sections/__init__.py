@@ -4,6 +4,7 @@ from cellwright.report.section import Section
 from cellwright.report.sections import (
     augment,
     augment_types,
+    changes,
     composition,
     enrichment,
     history,
@@ -27,6 +28,7 @@ from cellwright.report.sections import (
     response_targets,
     response_types,
     tissue,
+    trajectory,
     translation,
 )
 
@@ -49,6 +51,8 @@ SECTIONS: dict[str, Section] = {
     "leaderboard": leaderboard.SECTION,
     "tissue": tissue.SECTION,
     "enrichment": enrichment.SECTION,
+    "trajectory": trajectory.SECTION,
+    "changes": changes.SECTION,
     "latent": latent.SECTION,
     "translation": translation.SECTION,
     "per_type": per_type.SECTION,
