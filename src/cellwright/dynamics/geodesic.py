@@ -12,6 +12,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+NO_WAY = 1e-290  # identical cells are an edge apart that is just no zero, and many such edges are no way either
+
 
 def geodesic(lengths: sparse.csr_matrix, roots: np.ndarray) -> np.ndarray:
     """The pseudotime of each cell; infinite for cells that no path reaches from any root.
@@ -33,5 +35,5 @@ def to_unit(pseudotime: np.ndarray) -> np.ndarray:
     finite = np.isfinite(pseudotime)
     low, span = pseudotime[finite].min(), np.ptp(pseudotime[finite])
     out = np.full(len(pseudotime), np.inf)
-    out[finite] = (pseudotime[finite] - low) / (span or 1.0)
+    out[finite] = (pseudotime[finite] - low) / span if span > NO_WAY else 0.0
     return out

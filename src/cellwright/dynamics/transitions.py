@@ -40,6 +40,20 @@ def soft(graph: CellGraph, pseudotime: np.ndarray) -> sparse.csr_matrix:
 SCHEMES: Mapping[str, Callable[[CellGraph, np.ndarray], sparse.csr_matrix]] = {"hard": hard, "soft": soft}
 
 
+def over_bridges(
+    transitions: sparse.csr_matrix, bridges: sparse.csr_matrix, pseudotime: np.ndarray, n_neighbors: int
+) -> sparse.csr_matrix:
+    """The walk that also goes over each bridge from its earlier end, as to one more of `n_neighbors`.
+
+    Without, a walk would end where pseudotime goes on, and cells before a bridge would have no fate.
+    """
+    ends = bridges.tocoo()
+    forward = pseudotime[ends.col] >= pseudotime[ends.row]
+    weight = np.full(forward.sum(), 1 / n_neighbors)
+    over = sparse.csr_matrix((weight, (ends.row[forward], ends.col[forward])), shape=transitions.shape)
+    return stochastic(transitions + over)
+
+
 def stochastic(weights: sparse.csr_matrix) -> sparse.csr_matrix:
     """The weights divided by the sum of their row; a row without any stays where it is."""
     weights = weights.tocsr()

@@ -70,6 +70,8 @@ def _between(latent: np.ndarray, early: np.ndarray, late: np.ndarray, rng: np.ra
 
 
 def _squared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    # in float32 exp(-FARTHEST / EPSILON) is zero, and of cells far from the origin the difference is lost
+    first, second = first.astype(np.float64), second.astype(np.float64)
     products = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2 * first @ second.T
     return np.maximum(products, 0)
 

@@ -18,10 +18,10 @@ def codes_of(labels: Labels, role: str) -> tuple[np.ndarray, list[str]]:
     codes, values = pd.factorize(pd.Series(labels))
     if len(values) == 0:
         raise DataError(f"{role} must hold at least one label; all {len(codes)} are missing. Choose another column.")
-    return codes.astype(np.int64), [_name(value) for value in values]
+    return codes.astype(np.int64), [label_name(value) for value in values]
 
 
-def _name(value: object) -> str:
+def label_name(value: object) -> str:
     # pandas makes floats of integers that stand beside a missing value; 1.0 and 1 must be one label
     return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
 

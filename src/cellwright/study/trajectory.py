@@ -20,7 +20,7 @@ from cellwright.study.arm import ENCODES, OF_BATCHES, OF_PLACES, Arm, at_width, 
 from cellwright.study.compare import Study, can_use, real_valued, refuse_several, run_study, write_leaderboard
 from cellwright.study.folder import Outcome, data_name, write_plan
 from cellwright.study.trajectory_scores import Examination, Known
-from cellwright.tasks.trajectory import TrajectoryOptions, refuse_taken
+from cellwright.tasks.trajectory import TrajectoryOptions, asked_of
 from cellwright.train.options import FitOptions
 
 USUAL_MODELS = ("vae",)
@@ -69,7 +69,9 @@ def trajectory_study(
 
     prepared = cells(0)
     refuse_several(prepared, "a study of trajectories")
-    refuse_taken(prepared.source.annotation.obs)
+    schema = prepared.source.schema
+    label_key = schema.label.key if schema.label else None
+    asked_of(prepared.source.annotation.obs, trajectory, label_key, schema.time)
     known = Known.of(prepared, options.branch_key, options.orders)
     arms = arms_of(options, real_valued=real_valued(prepared))
     arms = [arm for arm in arms if arm in asked or can_use(arm, prepared)]

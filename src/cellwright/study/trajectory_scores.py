@@ -45,15 +45,18 @@ class Known:
         if branch_key is not None and branch_key not in obs:
             raise MissingKey.of("obs", branch_key, "branch_key", obs.columns)
         branch = None if branch_key is None else obs[branch_key].astype(object).where(obs[branch_key].notna(), None)
+        if branch is not None and branch.isna().all():
+            raise DataError(f"obs[{branch_key!r}] (branch_key) must name the branch of a cell; it is missing for all.")
         label = cells.source.schema.label
         names = label.values if label else ()
         parsed = {order: tuple(part.strip() for part in order.split("<")) for order in orders}
         for order, parts in parsed.items():
             unknown = next((part for part in parts if part not in names), None)
-            if unknown is not None or len(parts) < 2:
+            if unknown is not None or len(parts) < 2 or len({*parts}) < len(parts):
+                got = repr(unknown) if unknown is not None else "one" if len(parts) < 2 else "one of them twice"
                 raise OptionError(
-                    f"orders of TrajectoryStudyOptions must be of two labels at least, joined by '<'; {order!r} has "
-                    f"{'one' if unknown is None else repr(unknown)}.{did_you_mean(str(unknown), names)} The labels "
+                    "orders of TrajectoryStudyOptions must be of two different labels at least, joined by '<'; "
+                    f"{order!r} has {got}.{did_you_mean(str(unknown), names)} The labels "
                     f"are {', '.join(names[:8]) or 'not given: name label_key'}."
                 )
         return cls(None if branch is None else branch.to_numpy(), parsed)

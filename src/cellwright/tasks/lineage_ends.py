@@ -3,8 +3,9 @@
 a cell's name, a label, times or nothing -> rows of the roots; labels or tips of a tree -> rows of terminal states
 """
 
+import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,9 +27,7 @@ def roots_of(
 ) -> tuple[np.ndarray, bool]:
     """Rows of the roots, most central first; and whether nobody gave them."""
     if root is not None:
-        if root in cells:
-            return np.flatnonzero(cells == root)[:1], False
-        return most_central(latent, _rows_of(labels, root, "root", cells)), False
+        return most_central(latent, rows_of_root(root, cells, labels)), False
     if time is not None:
         return most_central(latent, earliest(time)), False
     first, second = extremes(graph)
@@ -44,7 +43,7 @@ def roots_of(
 
 def ends_of(labels: pd.Series | None, name: str, pseudotime: np.ndarray) -> np.ndarray:
     """The latest cells of a label, the latest first."""
-    rows = _rows_of(labels, name, "terminal")
+    rows = rows_of_label(labels, name, "terminal")
     rows = rows[np.isfinite(pseudotime[rows])]
     if not len(rows):
         raise OptionError(
@@ -71,11 +70,16 @@ def named(terminal: Sequence[np.ndarray], labels: pd.Series | None) -> tuple[str
         f"end {position + 1}" if labels is None else str(labels.iloc[rows].mode().get(0, f"end {position + 1}"))
         for position, rows in enumerate(terminal)
     ]
-    names = []
-    for position, kind in enumerate(kinds):
-        before = kinds[:position].count(kind)
-        names.append(f"{kind} ({before + 1})" if before else kind)
+    names: list[str] = []
+    for kind in kinds:
+        names.append(unused(kind, {*kinds, *names}) if kind in names else kind)
     return tuple(names)
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, numbered where it is taken."""
+    numbered = (f"{name} ({n})" for n in itertools.count(2))
+    return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
 def warn_of_unreached(pseudotime: np.ndarray, component: np.ndarray, labels: pd.Series | None) -> None:
@@ -97,10 +101,22 @@ def warn_of_unreached(pseudotime: np.ndarray, component: np.ndarray, labels: pd.
     )
 
 
-def _rows_of(labels: pd.Series | None, name: str, role: str, cells: pd.Index | None = None) -> np.ndarray:
+def rows_of_root(root: str, cells: pd.Index, labels: pd.Series | None) -> np.ndarray:
+    """The cell of that name, or else the cells of that label. Raises `OptionError` where there is neither."""
+    rows = np.flatnonzero(cells == root)
+    if len(rows) > 1:
+        raise OptionError(
+            f"root of TrajectoryOptions must be one cell; {len(rows)} are called {root!r}. Give the cells names of "
+            "their own: adata.obs_names_make_unique()."
+        )
+    return rows if len(rows) else rows_of_label(labels, root, "root", or_a_cell=True)
+
+
+def rows_of_label(labels: pd.Series | None, name: str, role: str, *, or_a_cell: bool = False) -> np.ndarray:
+    """The cells of a label. Raises `OptionError` where there is none; `role` is what it was asked for."""
     known = [] if labels is None else sorted({label for label in labels if label is not None})
     if name not in known:
-        what = "a cell or a label" if cells is not None else "a label"
+        what = "a cell or a label" if or_a_cell else "a label"
         shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         among = f"the labels are {shown}" if known else "no label_key is given"
         raise OptionError(

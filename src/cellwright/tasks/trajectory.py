@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy import sparse
 
 from cellwright.core.options import Options
@@ -25,11 +25,21 @@ from cellwright.dynamics.cell_graph import CellGraph, bridged, skeleton, smoothe
 from cellwright.dynamics.fates import fates
 from cellwright.dynamics.geodesic import geodesic, to_unit
 from cellwright.dynamics.lineage_tree import LineageTree, lineage_tree, maxima
-from cellwright.dynamics.transitions import SCHEMES
+from cellwright.dynamics.transitions import SCHEMES, over_bridges
 from cellwright.dynamics.transport import transport
 from cellwright.errors import DataError, MissingKey, OptionError
+from cellwright.metrics.labels import label_name
 from cellwright.tasks.diffusion_pseudotime import diffusion_pseudotime
-from cellwright.tasks.lineage_ends import around, ends_of, named, roots_of, warn_of_unreached
+from cellwright.tasks.lineage_ends import (
+    around,
+    ends_of,
+    named,
+    roots_of,
+    rows_of_label,
+    rows_of_root,
+    unused,
+    warn_of_unreached,
+)
 from cellwright.tasks.neighbours import nearest, representation
 
 PSEUDOTIME, BRANCH, TERMINAL, FATES, TRANSITIONS = "pseudotime", "branch", "terminal", "fates", "transitions"
@@ -60,6 +70,13 @@ class TrajectoryOptions(Options):
         default=False, description="join parts of the graph that nothing connects by their nearest cells"
     )
 
+    @field_validator("terminal")
+    @classmethod
+    def _are_different(cls, terminal: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(terminal)) < len(terminal):
+            raise ValueError("must be different labels")
+        return terminal
+
 
 def trajectory(
     adata: AnnData,
@@ -85,10 +102,8 @@ def trajectory(
     Raises `MissingKey`; `OptionError` for a root or an end that does not exist; `DataError` for too few cells, and for
     time points where there is one only.
     """
-    refuse_taken(adata.obs)
     latent = representation(adata, use_rep)
-    labels = _column(adata, label_key, "label_key")
-    time = _times(adata, time_key)
+    labels, time = asked_of(adata.obs, options, label_key, time_key)
     if len(latent) < 3:
         raise DataError(f"a trajectory needs three cells at least; there are {len(latent)}. Give more cells.")
     found = found_in(latent, adata.obs_names, labels, time, options, seed)
@@ -139,8 +154,11 @@ def found_in(
         names = named(terminal, labels)
     tree = lineage_tree(bones, order, tips, min_length=options.min_length)
     steps = _transitions(options, walk, latent, order, time, seed)
+    if options.bridge:
+        steps = over_bridges(steps, lengths - paths.lengths, order, walk.indices.shape[1])
     probabilities = fates(steps, terminal, order)
-    at_root = np.nan_to_num(np.nanmean(probabilities[roots], axis=0)) if len(tips) else np.zeros(0)
+    of_roots = probabilities[roots][np.isfinite(probabilities[roots]).all(axis=1)]
+    at_root = of_roots.mean(axis=0) if len(of_roots) else np.zeros(len(tips))
     segment = branches(probabilities, tree, at_root)
     return Found(roots, proposed, order, tree, tuple(names), terminal, steps, probabilities, segment, paths.components)
 
@@ -155,32 +173,55 @@ def refuse_taken(obs: pd.DataFrame) -> None:
             )
 
 
+def asked_of(
+    obs: pd.DataFrame, options: TrajectoryOptions, label_key: str | None, time_key: str | None
+) -> tuple[pd.Series | None, np.ndarray | None]:
+    """Labels and times of the cells. Raises what is wrong with these, or with a root or an end, in any latent."""
+    refuse_taken(obs)
+    labels, time = _column(obs, label_key, "label_key"), _times(obs, time_key)
+    if options.root is not None:
+        rows_of_root(options.root, obs.index, labels)
+    for name in options.terminal:
+        rows_of_label(labels, name, "terminal")
+    if options.transitions == "transport" and time is None:
+        raise OptionError(
+            "transitions 'transport' of TrajectoryOptions must have time points; no time_key is given. Give time_key, "
+            "or transitions 'hard'."
+        )
+    return labels, time
+
+
 def segment_names(tree: LineageTree, names: Sequence[str]) -> list[str]:
-    """What each segment is called: by the fate it ends in, or those beyond it; the first is the trunk."""
-    out = []
+    """What each segment is called: by the fate it ends in, or those beyond it; the first is the trunk.
+
+    A name is of one segment: of what leads to a fate that is itself called "trunk" or "A + B" it is numbered.
+    """
+    out: list[str] = []
     for position, segment in enumerate(tree.segments):
         beyond = " + ".join(names[tip] for tip in segment.tips)
-        out.append("trunk" if position == 0 and not segment.is_tip else beyond)
+        wanted = "trunk" if position == 0 else beyond
+        out.append(beyond if segment.is_tip else unused(wanted, {*names, *out}))
     return out
 
 
-def _column(adata: AnnData, key: str | None, role: str) -> pd.Series | None:
+def _column(obs: pd.DataFrame, key: str | None, role: str) -> pd.Series | None:
     """A column of `obs` as text, missing where it is missing."""
     if key is None:
         return None
-    if key not in adata.obs:
-        raise MissingKey.of("obs", key, role, adata.obs.columns)
-    column = adata.obs[key]
-    return column.astype(object).where(column.notna(), None).map(lambda value: None if value is None else str(value))
+    if key not in obs:
+        raise MissingKey.of("obs", key, role, obs.columns)
+    column = obs[key]
+    named = [label_name(value) if known else None for value, known in zip(column, column.notna(), strict=True)]
+    return pd.Series(named, index=column.index, dtype=object)
 
 
-def _times(adata: AnnData, key: str | None) -> np.ndarray | None:
+def _times(obs: pd.DataFrame, key: str | None) -> np.ndarray | None:
     if key is None:
         return None
-    if key not in adata.obs:
-        raise MissingKey.of("obs", key, "time_key", adata.obs.columns)
+    if key not in obs:
+        raise MissingKey.of("obs", key, "time_key", obs.columns)
     try:
-        time = adata.obs[key].astype(np.float64).to_numpy()
+        time = obs[key].astype(np.float64).to_numpy()
     except (TypeError, ValueError):
         raise DataError(f"obs[{key!r}] (time_key) must hold numbers; it holds text. Convert it.") from None
     if len(np.unique(time[np.isfinite(time)])) < 2:
@@ -209,11 +250,7 @@ def _transitions(
 ) -> sparse.csr_matrix:
     if options.transitions != "transport":
         return SCHEMES[options.transitions](graph, pseudotime)
-    if time is None:
-        raise OptionError(
-            "transitions 'transport' of TrajectoryOptions must have time points; no time_key is given. Give time_key, "
-            "or transitions 'hard'."
-        )
+    assert time is not None, "refused by asked_of"
     return transport(latent, time, graph, np.random.default_rng(seed))
 
 
