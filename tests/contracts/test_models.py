@@ -82,6 +82,7 @@ OTHER_VALUES = {
     "max_value": 0.5,
     "mean_share": 0.5,
     "modality_dropout": 0.0,
+    "modality_weights": {"protein": 0.1},
     "n_asked": 4,
     "n_components": 6,
     "n_decoder_layers": 0,

@@ -55,6 +55,11 @@ def test_every_modality_that_no_likelihood_is_given_for_is_negative_binomial():
         build("multimodal_vae", schema, likelihoods={"proteins": "gaussian"})
 
 
+def test_a_weight_of_what_is_no_modality_is_refused():
+    with pytest.raises(OptionError, match=r"modality_weights must be .* one of 'ran'\. Did you mean 'rna'\? Name one"):
+        build("multimodal_vae", mosaic().schema, modality_weights="ran=2,protein=3")
+
+
 def test_values_are_checked_by_modality():
     source = open_data(parts(protein="real"))
     with pytest.raises(UnsuitableValues, match=r"'protein'.*needs non-negative integers"):
@@ -91,6 +96,21 @@ def test_the_loss_of_a_cell_is_minus_the_sum_of_its_log_probabilities_and_the_di
     for name in ("rna", "protein"):
         total = total - model._network(name).decoder.log_prob(z, minibatch.of(name))
     torch.testing.assert_close(loss.per_cell, total)
+
+
+def test_weights_of_modalities_count_their_terms_of_the_loss_and_change_none():
+    source = open_data(parts())
+    minibatch, step = next(in_order(source, np.arange(50))), Step.evaluation(0)
+    losses = []
+    for weights in ({}, {"rna": 0.25, "protein": 3.0}):
+        torch.manual_seed(0)
+        model = build("multimodal_vae", source.schema, modality_weights=weights, **SMALL).eval()
+        losses.append(model.negative_elbo(minibatch, step))
+    plain, weighted = losses
+    terms = plain.terms
+    assert all(torch.equal(weighted.terms[name], term) for name, term in terms.items())
+    expected = 0.25 * terms["reconstruction_rna"] + 3 * terms["reconstruction_protein"] + terms["kl"]
+    torch.testing.assert_close(weighted.per_cell, expected)
 
 
 def test_a_share_of_the_steps_hears_one_modality():
