@@ -9,7 +9,8 @@ modalities together, and once of each alone (of the mosaic other cells are held 
 `transfer_f1` are of held-out cells that get the label of their nearest training cells in the latent (and in the mosaic
 of all cells with proteins only from all with RNA only, which were trained on, without labels). What is finished is
 found again. `--choose` fits the product with several weights of one modality, and scores the validation cells of the
-first seed alone: the weight that is in `DATA` was chosen by them. The rows are written to `results/multimodal.csv`, each data set in the place of its own.
+first seed alone: the weight that is in `DATA` was chosen by them. The rows are written to `results/multimodal.csv`,
+each data set in the place of its own.
 """
 
 import argparse
@@ -166,7 +167,8 @@ def main() -> None:
     given = parser.parse_args()
     console = Console()
     if given.choose:
-        return choose(given.data, given.choose, console)
+        choose(given.data, given.choose, console)
+        return
     boards = list(studies(given.data, given.seeds, given.folder, given.max_epochs, console))
     board = pd.concat(boards, ignore_index=True).assign(data=given.data)
     kept = board["metric"].isin(MEASURES) & ~board["group"].str.contains(":", regex=False, na=False)
