@@ -153,6 +153,7 @@ def test_a_run_that_was_killed_before_its_scores_is_scored_without_another_fit(s
     assert ((run / "model.safetensors").read_bytes(), (run / "scores.csv").read_text()) == before
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_processes_give_what_one_gives(cells, tmp_path):
     tables = []
     for workers in (1, 2):
