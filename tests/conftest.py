@@ -22,6 +22,8 @@ if sys.dont_write_bytecode and sys.pycache_prefix is None:
 import pytest
 from jaxtyping import install_import_hook
 
+# what forked processes find imported: of what a process costs, seconds are imports
+_PRELOADED = ["cellwright.data.open", "cellwright.train.fit", "cellwright.train.saved", "cellwright.study.perturb"]
 _CHECKED = ["core", "nn", "likelihoods", "losses", "metrics", "models"]
 install_import_hook([f"cellwright.{room}" for room in _CHECKED], "beartype.beartype")
 
@@ -44,11 +46,9 @@ def real_data():
 def started():
     """A function: a program's path, its arguments -> its process, started, in which nothing ran before.
 
-    As `python PROGRAM ARGUMENTS`, but forked from a process that has done nothing except to import: of what a process
-    costs, seconds are imports.
+    As `python PROGRAM ARGUMENTS`, but forked from a process that has done nothing except to import.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cellwright.data.open", "cellwright.train.fit", "cellwright.train.saved"])
+    context = _forking()
 
     def start(program: Path, *arguments: object) -> multiprocessing.Process:
         process = context.Process(target=runpy.run_path, args=(str(program),), kwargs={"run_name": "__main__"})
@@ -58,3 +58,16 @@ def started():
         return process
 
     return start
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """The processes of a study are forked from one that has done nothing except to import, instead of spawned."""
+    context = _forking()
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
+
+
+def _forking():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context

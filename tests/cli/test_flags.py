@@ -69,6 +69,15 @@ def test_what_is_chosen_by_name_takes_its_settings_with_it():
     assert training.balance == Smote(n_neighbours=3, by="condition")
 
 
+def test_numbers_by_modality_are_text_and_their_flag_says_how():
+    flags = Flags(MODELS["multimodal_vae"].options_type, group="Options")
+    assert flags.make({"modality_weights": "atac=0.1"}).modality_weights == {"atac": 0.1}
+    flag = next(parameter for parameter in flags.parameters() if parameter.name == "modality_weights")
+    kind, parameter = get_args(flag.annotation)
+    assert (kind, flag.default) == (str, "")
+    assert parameter.help.endswith("1 where none is given: MODALITY=NUMBER, separated by commas")
+
+
 def test_a_flag_that_is_given_wins_over_the_default_of_the_command():
     assert made({"share": 0.3}, defaults={"share": 0.2}).share == 0.3
     assert made({}, defaults={"share": 0.2}).share == 0.2

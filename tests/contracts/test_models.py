@@ -4,6 +4,7 @@ Tests of an ability run over the models that have it.
 """
 
 import runpy
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,7 @@ answers, per_cell = _PROGRAM["answers"], _PROGRAM["per_cell"]
 # of the options that a model has, so that the tests are fast
 SMALL = {"n_latent": 4, "n_smooth": 4, "links": str(Path(__file__).with_name("links.csv"))}
 SHORT = FitOptions(max_epochs=3, validation=0.2, batch_size=64)
+SHORTEST = SHORT.model_copy(update={"max_epochs": 1})  # enough for an option to change something
 # for every option a value that is not its default; a new option without a line here fails the test below
 OTHER_VALUES = {
     "activation": "gelu",
@@ -82,6 +84,7 @@ OTHER_VALUES = {
     "max_value": 0.5,
     "mean_share": 0.5,
     "modality_dropout": 0.0,
+    "modality_weights": {"protein": 0.1},
     "n_asked": 4,
     "n_components": 6,
     "n_decoder_layers": 0,
@@ -274,11 +277,26 @@ def fitted(name, data, fit_options=SHORT, **options):
 
 
 @cache
-def told(name, **options):
-    """Weights and answers of a model after the short training: many tests compare with them, none gets the model."""
+def short_fit(name, fit_options=SHORT, **options):
+    """A model after a short training, and whether that left the global generators alone."""
     data = data_of(kind_of(name))
-    model, _ = fitted(name, data, **options)
-    return state_of(model), answers(model, data)
+    model = made(name, data, **options)
+    before_torch, before_numpy = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    fit(model, data, fit_options, progress=False)
+    left_torch = torch.equal(before_torch, torch.random.get_rng_state())
+    return model, left_torch and np.array_equal(before_numpy, np.random.get_state()[1])  # noqa: NPY002
+
+
+def after_short(name, fit_options=SHORT, **options):
+    """A model after a short training, which is done once; what a test does to it no other test sees."""
+    return deepcopy(short_fit(name, fit_options, **options)[0])
+
+
+@cache
+def told(name, fit_options=SHORT, **options):
+    """Weights and answers of a model after a short training: many tests compare with them."""
+    model = after_short(name, fit_options, **options)
+    return state_of(model), answers(model, data_of(kind_of(name)))
 
 
 def state_of(model):
@@ -378,7 +396,7 @@ def test_a_loss_depends_on_the_fields_that_the_model_says_it_reads_and_on_no_oth
 
 @every_model
 def test_evaluation_does_not_depend_on_the_order_of_cells(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     whole = per_cell(model, data, np.arange(64))
     for row in (5, 40):
         alone = per_cell(model, data, np.array([row]))
@@ -395,12 +413,9 @@ def test_the_same_seed_repeats_and_another_differs(name, data):
 
 
 @every_model
-def test_fitting_leaves_the_global_generators_alone(name, data):
-    model = made(name, data)
-    before_torch, before_numpy = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    fit(model, data, SHORT, progress=False)
-    assert torch.equal(before_torch, torch.random.get_rng_state())
-    assert np.array_equal(before_numpy, np.random.get_state()[1])  # noqa: NPY002
+def test_fitting_leaves_the_global_generators_alone(name):
+    _, left_alone = short_fit(name)
+    assert left_alone
 
 
 @every_model
@@ -442,7 +457,7 @@ def test_a_saved_run_gives_the_same_answers_in_another_process(name, data, cells
 @models_with("decodes")
 def test_decoded_means_are_on_the_scale_of_the_data(name, data):
     """For the same latent, a cell with twice the counts has twice the mean: a mean on another scale has not."""
-    model, _ = fitted(name, data)
+    model = after_short(name)
     minibatch = next(iter(in_order(data, np.arange(50))))
     doubled = replace(minibatch, views={"X": minibatch.x.map(lambda values: 2 * values)})
     with torch.no_grad():
@@ -457,7 +472,7 @@ def test_decoded_means_are_on_the_scale_of_the_data(name, data):
 
 @models_with("translates")
 def test_a_translation_is_on_the_scale_of_the_data_and_does_not_look_at_what_is_asked_for(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     minibatch = next(iter(in_order(data, np.arange(50))))
     changed = replace(minibatch, views={n: v.map(lambda x: 5 * x + 1) for n, v in minibatch.views.items()})
     for modality, other in (("rna", "protein"), ("protein", "rna")):
@@ -480,7 +495,7 @@ def test_a_translation_is_on_the_scale_of_the_data_and_does_not_look_at_what_is_
 
 @models_with("draws_modality")
 def test_the_mean_of_drawn_modalities_is_the_translation(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     minibatch = next(iter(in_order(data, np.arange(20))))
     known = minibatch.of("rna").present[:, 0]
     generator = torch.Generator().manual_seed(0)
@@ -515,7 +530,7 @@ def test_a_classifier_without_labels_in_the_data_is_refused(name, cells):
 
 @models_with("perturbs")
 def test_a_perturbed_cell_is_finite_on_its_scale_and_repeats_under_its_generator(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     found = answers(model, data)["perturbs"]
     assert found.shape == (data.n_obs, data.schema.n_vars)
     assert np.isfinite(found).all()
@@ -525,7 +540,7 @@ def test_a_perturbed_cell_is_finite_on_its_scale_and_repeats_under_its_generator
 
 @models_with("perturbs")
 def test_a_condition_that_no_training_cell_had_is_refused(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     minibatch = next(iter(in_order(data, np.arange(4))))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad(), pytest.raises(CellwrightError, match="control cells"):
@@ -566,7 +581,7 @@ def test_a_condition_of_a_single_label_is_refused_only_when_it_is_asked_for(name
 @models_with("imputes")
 def test_what_is_expected_is_finite_on_the_scale_of_the_data(name, data):
     """A cell with ten times the counts is expected to have more of them, in total about ten times."""
-    model, _ = fitted(name, data)
+    model = after_short(name)
     minibatch = next(iter(in_order(data, np.arange(50))))
     more = replace(minibatch, views={"X": minibatch.x.map(lambda values: 10 * values)})
     with torch.no_grad():
@@ -580,7 +595,7 @@ def test_what_is_expected_is_finite_on_the_scale_of_the_data(name, data):
 
 @models_with("imputes")
 def test_a_cell_is_imputed_the_same_whatever_its_label(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     minibatch = next(iter(in_order(data, np.arange(16))))
     other = replace(minibatch, label=(minibatch.label + 1) % data.schema.n_labels)
     with torch.no_grad():
@@ -592,7 +607,7 @@ def test_a_cell_is_imputed_the_same_whatever_its_label(name, data):
 def test_the_mean_of_draws_is_what_is_expected_and_a_generator_repeats_them(name, data):
     # of a Gaussian of unit variance no rates vary
     of_counts = {"likelihood": "negative_binomial"} if name in {"ae", "dae", "linear_ae"} else {}
-    model, _ = fitted(name, data, **of_counts)
+    model = after_short(name, **of_counts)
     if name == "diffusion":  # its draws are means of chains of noise, many of which take too long here
         n, tolerance = 30, 0.2
     else:
@@ -614,7 +629,7 @@ def test_the_mean_of_draws_is_what_is_expected_and_a_generator_repeats_them(name
 
 @models_with("generates")
 def test_generated_cells_are_what_data_could_be_and_repeat_under_their_generator(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     found = answers(model, data)["generates"]
     assert found.shape[1] == data.schema.n_vars
     assert np.isfinite(found).all()
@@ -626,7 +641,7 @@ def test_generated_cells_are_what_data_could_be_and_repeat_under_their_generator
 
 @models_with("generates")
 def test_labels_batches_and_conditions_can_be_asked_for(name, data):
-    model, _ = fitted(name, data)
+    model = after_short(name)
     train = random_split(data.n_obs, validation=SHORT.validation, seed=SHORT.seed).train
     assert model.kind_counts.sum(dim=(1, 2))[:-1].tolist() == np.bincount(data.annotation.label[train]).tolist()
     for label in range(data.schema.n_labels):
@@ -650,9 +665,10 @@ def test_every_option_changes_something(name, option, data):
     """Weights, or what is said of cells: some options say how a fitted model is used."""
     entry = MODELS[name]
     needed = {key: value for key, value in NEEDS.get(option, {}).items() if key in entry.options_type.model_fields}
-    state, said = told(name, **needed)
+    training = SHORT if option.endswith("_epochs") else SHORTEST
+    state, said = told(name, training, **needed)
     other = OTHER_VALUES_OF.get((name, option), OTHER_VALUES[option])
-    changed, _ = fitted(name, data, **{**needed, option: other})
+    changed, _ = fitted(name, data, training, **{**needed, option: other})
     assert not (same(state, state_of(changed)) and same(said, answers(changed, data)))
 
 

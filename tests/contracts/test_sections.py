@@ -1,7 +1,9 @@
 """Over every entry of SECTIONS: it has a file and a template, it does without what is missing, it repeats."""
 
+import os
 import runpy
 import shutil
+from functools import cache
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -101,6 +103,24 @@ def name(request):
     return request.param
 
 
+def rendered(name, folder):
+    """The HTML of a section, and what problems the folder has."""
+    contents = read_contents(folder)
+    return render_section(name, SECTIONS[name], contents, _environment()), contents.problems
+
+
+whole = cache(rendered)  # of a folder that is left as it is
+
+
+def rendered_without(missing, name, folder, tmp_path):
+    """The same of a copy that lacks a file, or of the folder itself if it has none."""
+    if not (folder / missing).exists():
+        return whole(name, folder)
+    copy = Path(shutil.copytree(folder, tmp_path / "copy", copy_function=os.link))
+    (copy / missing).unlink()
+    return rendered(name, copy)
+
+
 def test_every_file_is_in_the_table():
     assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} == set(SECTIONS)
 
@@ -110,7 +130,7 @@ def test_every_section_has_a_template_of_its_name(name):
 
 
 def test_a_section_shows_something_of_a_full_study(name, study):
-    html = render_section(name, SECTIONS[name], read_contents(study), _environment())
+    html, _ = whole(name, study)
     assert html
     assert html.count("<div") == html.count("</div>")
 
@@ -131,8 +151,7 @@ def figures_in(value):
 
 
 def test_a_section_repeats(name, study):
-    first, second = (render_section(name, SECTIONS[name], read_contents(study), _environment()) for _ in range(2))
-    assert first == second
+    assert rendered(name, study) == whole(name, study)
 
 
 def test_a_section_of_an_empty_study_is_none(name, tmp_path):
@@ -155,11 +174,8 @@ def test_a_section_of_an_empty_study_is_none(name, tmp_path):
     ],
 )
 def test_a_section_does_without_a_file(name, missing, study, run_of, tmp_path):
-    run = Path(shutil.copytree(run_of(study), tmp_path / "run"))
-    (run / missing).unlink(missing_ok=True)
-    contents = read_contents(run)
-    render_section(name, SECTIONS[name], contents, _environment())
-    assert contents.problems == []
+    _, problems = rendered_without(missing, name, run_of(study), tmp_path)
+    assert problems == []
 
 
 def test_a_section_of_a_failed_run_renders(name, comparison):
@@ -172,9 +188,8 @@ def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(
     name, comparison, responses, augmentation, recovery, tissue
 ):
     for study in (comparison, responses, augmentation, recovery, tissue):
-        contents = read_contents(study)
-        render_section(name, SECTIONS[name], contents, _environment())
-        assert contents.problems == []
+        _, problems = whole(name, study)
+        assert problems == []
 
 
 @pytest.mark.parametrize(
@@ -190,11 +205,8 @@ def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(
     ],
 )
 def test_a_section_does_without_a_table_of_the_study(name, missing, study, tmp_path):
-    folder = Path(shutil.copytree(study, tmp_path / "study"))
-    (folder / missing).unlink(missing_ok=True)
-    contents = read_contents(folder)
-    render_section(name, SECTIONS[name], contents, _environment())
-    assert contents.problems == []
+    _, problems = rendered_without(missing, name, study, tmp_path)
+    assert problems == []
 
 
 @pytest.mark.parametrize("damaged", ["recommendation.csv", "gene_pairs.csv", "proteins.csv"])

@@ -1,11 +1,11 @@
 """Options are checked once, with one sentence."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from cellwright.core.options import Options, chosen_from, chosen_per_name, name_and_settings
+from cellwright.core.options import Options, chosen_from, chosen_per_name, name_and_settings, number_per_name
 from cellwright.errors import OptionError
 
 
@@ -117,3 +117,30 @@ def test_a_choice_per_name_is_made_like_each_choice(given):
 def test_a_choice_per_name_that_cannot_be_made_is_refused(given, sentence):
     with pytest.raises(OptionError, match=sentence):
         choose_each(given)
+
+
+class Weighted(Options):
+    weights: Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(number_per_name("weight"))] = Field({})
+
+
+@pytest.mark.parametrize("given", ["rna=2, protein=.5,", {"rna": 2, "protein": "0.5"}], ids=["text", "dict"])
+def test_numbers_by_name_are_text_or_a_dict(given):
+    options = Weighted(weights=given)
+    assert options.weights == {"rna": 2.0, "protein": 0.5}
+    assert Weighted(**options.model_dump(mode="json")) == options
+    assert Weighted(weights="") == Weighted()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("rna", "weight must be name=weight, separated by commas; got 'rna'"),
+        ("rna=0", r"weights.rna of Weighted should be greater than 0; it is '0'"),
+        ("rna=much", r"weights.rna of Weighted should be a valid number, .*; it is 'much'"),
+        (0.5, r"weights of Weighted should be a valid dictionary; it is 0\.5"),
+    ],
+    ids=["no name", "out of bounds", "no number", "no name at all"],
+)
+def test_numbers_by_name_that_are_none_are_refused(given, sentence):
+    with pytest.raises(OptionError, match=sentence):
+        Weighted(weights=given)

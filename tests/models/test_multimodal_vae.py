@@ -55,6 +55,11 @@ def test_every_modality_that_no_likelihood_is_given_for_is_negative_binomial():
         build("multimodal_vae", schema, likelihoods={"proteins": "gaussian"})
 
 
+def test_a_weight_of_what_is_no_modality_is_refused():
+    with pytest.raises(OptionError, match=r"modality_weights must be .* one of 'ran'\. Did you mean 'rna'\? Name one"):
+        build("multimodal_vae", mosaic().schema, modality_weights="ran=2,protein=3")
+
+
 def test_values_are_checked_by_modality():
     source = open_data(parts(protein="real"))
     with pytest.raises(UnsuitableValues, match=r"'protein'.*needs non-negative integers"):
@@ -93,6 +98,21 @@ def test_the_loss_of_a_cell_is_minus_the_sum_of_its_log_probabilities_and_the_di
     torch.testing.assert_close(loss.per_cell, total)
 
 
+def test_weights_of_modalities_count_their_terms_of_the_loss_and_change_none():
+    source = open_data(parts())
+    minibatch, step = next(in_order(source, np.arange(50))), Step.evaluation(0)
+    losses = []
+    for weights in ({}, {"rna": 0.25, "protein": 3.0}):
+        torch.manual_seed(0)
+        model = build("multimodal_vae", source.schema, modality_weights=weights, **SMALL).eval()
+        losses.append(model.negative_elbo(minibatch, step))
+    plain, weighted = losses
+    terms = plain.terms
+    assert all(torch.equal(weighted.terms[name], term) for name, term in terms.items())
+    expected = 0.25 * terms["reconstruction_rna"] + 3 * terms["reconstruction_protein"] + terms["kl"]
+    torch.testing.assert_close(weighted.per_cell, expected)
+
+
 def test_a_share_of_the_steps_hears_one_modality():
     source = open_data(parts())
     model = build("multimodal_vae", source.schema, modality_dropout=0.3, **SMALL)
@@ -120,8 +140,8 @@ def test_a_batch_in_which_a_modality_was_never_measured_is_translated_as_the_ave
 def test_planted_kinds_are_told_apart_from_either_modality_in_one_latent():
     """Cells with RNA only find their kind among cells with proteins only: the latent is one."""
     source = mosaic(label_key="kind")
-    model = build("multimodal_vae", source.schema, **SMALL)
-    fit(model, source, FitOptions(max_epochs=60, validation=0, batch_size=32, seed=0), progress=False)
+    model = build("multimodal_vae", source.schema, learning_rate=5e-3, **SMALL)
+    fit(model, source, FitOptions(max_epochs=20, validation=0, batch_size=32, seed=0), progress=False)
     latent, kind = over_cells(model.encode, source), source.annotation.label
     rna_only, protein_only = ~source.measured("protein"), ~source.measured("rna")
     distances = ((latent[rna_only][:, None] - latent[protein_only][None]) ** 2).sum(axis=2)

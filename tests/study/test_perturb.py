@@ -154,6 +154,7 @@ def test_a_study_killed_before_a_score_goes_on_there(cells, tmp_path, monkeypatc
     assert len(runs_of(tmp_path / "study")) == 3
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_processes_give_what_one_gives(study, cells, tmp_path):
     _, found = study
     options = EACH.model_copy(update={"workers": 2})

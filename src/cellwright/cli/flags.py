@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from cellwright.core.options import ChosenFrom, ChosenPerName, Options
+from cellwright.core.options import ChosenFrom, ChosenPerName, NumberPerName, Options
 from cellwright.data.preprocess import PreprocessOptions
 
 
@@ -88,8 +88,8 @@ def with_flags(function: Callable[..., None], **flags: Flags) -> Callable[..., N
 
 
 def flag_type(field: FieldInfo) -> Any:
-    """What a flag takes: text for a list and for what is chosen by name (`over:by=batch`), else what it takes."""
-    return str if _names(field) or _is_list(field) else field.annotation
+    """What a flag takes: text for a list, for what is by name or chosen by it (`over:by=batch`), else what it takes."""
+    return str if _names(field) or _is_list(field) or _is_per_name(field) else field.annotation
 
 
 def allowed(field: FieldInfo) -> str:
@@ -115,6 +115,10 @@ def _is_list(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is tuple
 
 
+def _is_per_name(field: FieldInfo) -> bool:
+    return any(isinstance(made, NumberPerName) for made in _made_by(field))
+
+
 def _names(field: FieldInfo) -> list[str]:
     """What it is chosen from, if it is chosen by name among options of their own (see `chosen_from`)."""
     choices = [made.choice if isinstance(made, ChosenPerName) else made for made in _made_by(field)]
@@ -128,6 +132,8 @@ def _made_by(field: FieldInfo) -> list[Any]:
 def _how_to_write(field: FieldInfo) -> str:
     if any(isinstance(made, ChosenPerName) for made in _made_by(field)):
         return f": MODALITY=NAME, separated by commas; names are {', '.join(_names(field))}"
+    if _is_per_name(field):
+        return ": MODALITY=NUMBER, separated by commas"
     if names := _names(field):
         return f": {', '.join(names)}; with settings NAME:option=value:..."
     return """, separated by commas (a name with a comma in quotes: '"A, B",C')""" if _is_list(field) else ""
@@ -143,5 +149,5 @@ def shown_default(default: Any) -> Any:
     if isinstance(default, Options):
         return dict(default)["name"]
     if isinstance(default, Mapping):
-        return ",".join(f"{name}={dict(chosen)['name']}" for name, chosen in default.items())
+        return ",".join(f"{name}={shown_default(chosen)}" for name, chosen in default.items())
     return ",".join(default) if isinstance(default, tuple) else default

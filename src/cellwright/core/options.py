@@ -79,8 +79,7 @@ class ChosenPerName:
 
     def __call__(self, value: object) -> dict[str, Options]:
         """The options by name that the value is or stands for."""
-        if isinstance(value, str):
-            value = dict(self._pair(part) for part in value.split(",") if part.strip())
+        value = _pairs(value, self.choice.role)
         if not isinstance(value, Mapping):
             raise OptionError(
                 f"{self.choice.role} must be given by name, such as {{'rna': {next(iter(self.choice.table))!r}}}; "
@@ -88,16 +87,38 @@ class ChosenPerName:
             )
         return {str(name): self.choice(chosen) for name, chosen in value.items()}
 
-    def _pair(self, text: str) -> tuple[str, str]:
-        name, equals, chosen = text.strip().partition("=")
-        if not equals:
-            raise OptionError(f"{self.choice.role} must be name={self.choice.role}, separated by commas; got {text!r}.")
-        return name.strip(), chosen.strip()
-
 
 def chosen_per_name(table: Mapping[str, type[Options]], role: str) -> ChosenPerName:
     """As `chosen_from`, but a choice for each of several names: a dict, or text `name=choice,other=choice`."""
     return ChosenPerName(ChosenFrom(table, role))
+
+
+@dataclass(frozen=True)
+class NumberPerName:
+    """What makes an option of a number per name (of a modality): see `number_per_name`."""
+
+    role: str
+
+    def __call__(self, value: object) -> object:
+        """The numbers by name that the value is or stands for; pydantic checks them."""
+        return _pairs(value, self.role)
+
+
+def number_per_name(role: str) -> NumberPerName:
+    """As `chosen_per_name`, but a number for each of several names: a dict, or text `name=1,other=0.5`."""
+    return NumberPerName(role)
+
+
+def _pairs(value: object, role: str) -> object:
+    """Text `name=value,other=value` as a dict; what is no text is left as it is."""
+    return dict(_pair(part, role) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _pair(text: str, role: str) -> tuple[str, str]:
+    name, equals, chosen = text.strip().partition("=")
+    if not equals:
+        raise OptionError(f"{role} must be name={role}, separated by commas; got {text!r}.")
+    return name.strip(), chosen.strip()
 
 
 def name_and_settings(text: str) -> tuple[str, dict[str, Any]]:

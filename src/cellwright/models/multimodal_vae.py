@@ -3,12 +3,14 @@
     x_m (n_obs, n_features_m) -encoder_m-> N(mean, variance) of each modality -fusion-> q(z | x) -sample-> z
     z, batch -decoder_m-> log p(x_m | z, batch) of each modality that the cell has, each with its own likelihood
 
-The negative ELBO is -sum over measured modalities of E_q[log p(x_m | z, batch)] + beta KL(q(z | x) || N(0, I)), in
-nats per cell. Cells that lack a modality are used, not dropped: they have fewer experts and fewer terms. In a share of
-the steps (`modality_dropout`) a cell is encoded from a single one of its modalities and has to give back all of them:
-so one modality is enough for a cell on which the others were not measured. A modality that is asked for (`translate`)
-is decoded from the others; its library, which is unknown, is predicted from the latent. In a batch in which it was
-never measured it is what it would be in the average of the batches where it was.
+The loss is -sum over measured modalities of w_m E_q[log p(x_m | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per
+cell: the negative ELBO where the weights w_m are 1 (`modality_weights`). A modality of many features outweighs one of
+few, also where it says less of the kinds of cells; a weight below 1 makes it quieter. Cells that lack a modality are
+used, not dropped: they have fewer experts and fewer terms. In a share of the steps (`modality_dropout`) a cell is
+encoded from a single one of its modalities and has to give back all of them: so one modality is enough for a cell on
+which the others were not measured. A modality that is asked for (`translate`) is decoded from the others; its library,
+which is unknown, is predicted from the latent. In a batch in which it was never measured it is what it would be in the
+average of the batches where it was.
 Differs from [Wu18] in the conditions, count likelihoods and steps of a single modality in the place of sums over
 subsets; from [Gayoso21] in one encoder per modality, so that any may be absent; from [Shi19] in the number of samples.
 
@@ -17,19 +19,20 @@ beside RNA; [Kingma14]; [Kingma15] Adam; [Riedmiller93] for theta.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Generator, Tensor, nn
 
 from cellwright.core.abilities import DrawsModality, Encodes, Translates
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
-from cellwright.core.options import Options
+from cellwright.core.options import Options, number_per_name
 from cellwright.core.schema import Schema
 from cellwright.core.support import Support
 from cellwright.data.source import Source, in_order
@@ -50,6 +53,11 @@ USUAL_DROPOUT = 0.5  # of modalities
 TRANSLATION_DRAWS = 10  # latents that a translation is the mean of
 _DROPOUT = 1  # stream of the noise
 
+# a weight for each of several modalities, by name; its JSON is a dict
+WeightPerModality = Annotated[
+    dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]], BeforeValidator(number_per_name("weight"))
+]
+
 
 class MultimodalVAEOptions(Options):
     """Options of the multimodal VAE."""
@@ -61,6 +69,9 @@ class MultimodalVAEOptions(Options):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate in the encoders")
     likelihoods: LikelihoodPerModality = Field(
         {}, description="p(x | z) of modalities that are not counts to be given as negative binomial"
+    )
+    modality_weights: WeightPerModality = Field(
+        {}, description="weight of a modality's reconstruction in the loss, above 0; 1 where none is given"
     )
     fusion: Fusion = Field("product", description="product of experts, or mixture: each modality by itself")
     modality_dropout: float | None = Field(
@@ -92,6 +103,7 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
         super().__init__(schema, options)
         self.options: MultimodalVAEOptions = options
         likelihoods = likelihood_of_each(schema, options.likelihoods)
+        _refuse_others("modality_weights", options.modality_weights, schema)
         hidden = Hidden(options.n_hidden, options.n_layers)
         self.networks = nn.ModuleList(
             ModalityNetwork(
@@ -158,7 +170,7 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
         return [[Objective("elbo", self.negative_elbo, trains=self, optimiser=adam)]]
 
     def negative_elbo(self, minibatch: Minibatch, step: Step) -> Loss:
-        """The terms of the negative ELBO, in nats per cell: one of each modality, and the divergence."""
+        """The terms of the negative ELBO, in nats per cell: one of each modality, and the divergence; with weights."""
         experts = self.experts(minibatch)
         q = experts.only(self._heard(experts, minibatch, step)).fused(self.options.fusion)
         z, kl = q.draw(step.noise.normal(minibatch.rows, self.options.n_latent))
@@ -166,8 +178,9 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
             f"reconstruction_{modality}": -self._network(modality).log_prob(z, measured)
             for modality, measured in zip(self.schema.modalities, self._measured(minibatch), strict=True)
         }
-        weight = self.options.beta * step.warmup(self.options.kl_warmup_epochs)
-        return Loss({**terms, "kl": kl}, weights={"kl": weight})
+        weights = {f"reconstruction_{name}": weight for name, weight in self.options.modality_weights.items()}
+        weights["kl"] = self.options.beta * step.warmup(self.options.kl_warmup_epochs)
+        return Loss({**terms, "kl": kl}, weights=weights)
 
     def _heard(self, experts: Experts, minibatch: Minibatch, step: Step) -> Tensor:
         """The modalities that a step encodes each cell from: one of a mixture; of a product one, or all."""
@@ -239,10 +252,15 @@ class MultimodalVAE(Model, Encodes, Translates, DrawsModality):
 
 def likelihood_of_each(schema: Schema, given: dict[str, Likelihood]) -> dict[str, Likelihood]:
     """The likelihood of each modality, negative binomial where none is given. Raises `OptionError` for another name."""
+    _refuse_others("likelihoods", given, schema)
+    return {modality: given.get(modality, NegativeBinomial()) for modality in schema.modalities}
+
+
+def _refuse_others(option: str, given: Mapping[str, object], schema: Schema) -> None:
+    """Raises `OptionError` where an option by modality has one that the data lack."""
     for name in given:
         if name not in schema.modalities:
             raise OptionError(
-                f"likelihoods must be of modalities of the data: {', '.join(schema.modalities)}; there is one of "
+                f"{option} must be of modalities of the data: {', '.join(schema.modalities)}; there is one of "
                 f"{name!r}.{did_you_mean(name, schema.modalities)} Name one of them."
             )
-    return {modality: given.get(modality, NegativeBinomial()) for modality in schema.modalities}

@@ -118,13 +118,14 @@ def compare(
 
 
 def run_study(study: Study, first: Prepared, seeds: int, watch: Callable[[Outcome], None]) -> list[Outcome]:
-    """Every arm with every seed, the leaderboard written after each; `first` are the cells of seed 0."""
+    """Every arm with every seed, the leaderboard written after each that is new; `first` are the cells of seed 0."""
     outcomes: list[Outcome] = []
     for seed in range(seeds):
         prepared = study.cells(seed) if seed else first
         for arm in study.arms:
             outcomes.append(run_arm(study, arm, seed, prepared))
-            write_leaderboard(study, outcomes)
+            if not outcomes[-1].found:
+                write_leaderboard(study, outcomes)
             watch(outcomes[-1])
     return outcomes
 

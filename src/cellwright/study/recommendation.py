@@ -34,7 +34,8 @@ def recommendation(scores: pd.DataFrame) -> pd.DataFrame:
     overall = scores[scores["group"] == ""] if len(scores) else scores
     if not len(overall) or DEVIANCE not in set(overall["metric"]):
         return pd.DataFrame(columns=COLUMNS)
-    values = {str(metric): by_model(part) for metric, part in overall.groupby("metric")}
+    asked_for = overall[overall["metric"].isin([DEVIANCE, *LIMITS, *(f"{name}{DRAWN}" for name in LIMITS)])]
+    values = {str(metric): by_model(part) for metric, part in asked_for.groupby("metric")}
     judged = overall[overall["metric"] == DEVIANCE]
     names = zip(judged["model"].astype(str), judged["setting"].astype(str), strict=True)
     is_baseline = dict(zip(names, judged["is_baseline"].astype(bool), strict=True))

@@ -75,7 +75,8 @@ def recover(
 
     def note(outcome: Outcome) -> None:
         outcomes.append(outcome)
-        _write_tables(study, outcomes)
+        if not outcome.found:  # what was there before is in the tables, or comes into them at the end
+            _write_tables(study, outcomes)
         watch(outcome)
 
     runs = [(seed, arm) for seed in range(options.seeds) for arm in arms]

@@ -1,6 +1,7 @@
 """Statistics: scores of several seeds -> mean, standard deviation, 95 % interval; what `leaderboard.csv` holds."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,14 @@ def interval(values: np.ndarray) -> tuple[float, float, float, float]:
     if n < 2:
         return mean, math.nan, math.nan, math.nan
     sd = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
+    half = _quantile(n) * sd / math.sqrt(n)
     return mean, sd, mean - half, mean + half
+
+
+@cache  # SciPy takes longer for it than all else here
+def _quantile(n: int) -> float:
+    """Of Student's t for n values, half of what is outside of the interval above it."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
