@@ -1,7 +1,7 @@
 """Paths: sequences that are sampled among the cells of lineages, where a lineage by itself would be one row only.
 
     cells, time -windows-> of each lineage and path one cell (or the mean of a few) per window -> (n_paths, ...)
-    cells, time, transitions -random walks forwards-> the last cell of each walk in every window -> (n_paths, ...)
+    cells, time, transitions -random walks-> the last cell of each walk in every window -> (n_paths, ...)
 
 A path of a lineage draws each window by itself: what the cells of the window before it were tells nothing but the
 lineage, so that the spread of a state from window to window is that of its cells. A walk goes from cell to cell along
@@ -60,15 +60,16 @@ def paths(
     - `time`: column of `obs` with numbers (pseudotime, age). Cells without one, or an infinite one, are left out.
     - `by`: column of `obs` with the lineage (branch, donor). With `fates` it may be missing.
     - `fates`: key in `obsm` with the probability that a cell ends in each terminal state `(n_obs, n_fates)`: lineages
-      are the fates (names of a DataFrame's columns, of `uns["trajectory"]["fates"]`, or numbers), and cells are drawn by
+      are the fates (named by a DataFrame's columns, `uns["trajectory"]["fates"]`, or numbers), and cells are drawn by
       it; with `by`, within its groups.
     - `use_rep`: key in `obsm` whose columns are the quantities; without it, the features of `X`.
 
     Returns `X (n_paths, n_windows * n_quantities)` float32, NaN where the lineage has no cell in a window;
     `var["step"]` (middle of the window), `var["quantity"]`; `obs["lineage"]`, `obs["fate"]` where asked for, and
     columns of `obs` that are constant within every lineage; `obsm["cell"]` (n_paths, n_windows) int64, the row of the
-    first cell that was drawn, -1 where there is none. The same seed gives the same paths. Raises `MissingKey`; `DataError` for a time that
-    is not numeric, or fates that are no probabilities; `OptionError` without `by` and `fates`.
+    first cell that was drawn, -1 where there is none. The same seed gives the same paths. Raises `MissingKey`;
+    `DataError` for a time that is not numeric, or fates that are no probabilities; `OptionError` without `by` and
+    `fates`.
     """
     if by is None and fates is None:
         raise OptionError("paths must have lineages; neither by nor fates was given. Name a column of obs, or fates.")
@@ -96,21 +97,26 @@ def walks(
     transitions: str = "transitions",
     use_rep: str | None = None,
     keep: tuple[str, ...] = (),
+    backwards: bool = False,
     options: PathOptions = PathOptions(),  # noqa: B008  frozen
 ) -> AnnData:
     """Random walks along `obsp[transitions]` from cells of the first window; a step is where the walk is last in it.
 
-    A walk ends where nothing later is reached: in the last window, or after `MOST_MOVES` moves. Windows that it steps
-    over are NaN. Returns what `paths` does; of `obs` the columns `keep` of the cell in which the walk ends. `n_cells`
-    must be 1. Raises as `paths`, and `DataError` where the transitions are not `(n_obs, n_obs)` with rows that sum to
-    one.
+    With `backwards` they start in the last window, and go to where cells may have come from: against the transitions,
+    in proportion to them. A walk ends in the window at the other end, or after `MOST_MOVES` moves. Windows that it
+    steps over are NaN. Returns what `paths` does; of `obs` the columns `keep` of the cell of its last window. `n_cells`
+    must be 1. Raises as `paths`, and `DataError` where the rows of the transitions do not sum to one.
     """
     if options.n_cells != 1:
         raise OptionError(f"n_cells of walks must be 1, for a walk is in one cell; it is {options.n_cells}. Leave it.")
     chain = _chain(adata, transitions)
     windows = _windows(adata, time, options.n_windows)
     rng = np.random.default_rng(options.seed)
-    cells = _walked(chain, windows, options, rng)
+    if backwards:
+        order = np.where(windows.of_cell >= 0, options.n_windows - 1 - windows.of_cell, -1)
+        cells = _walked(_against(chain), order, options, rng)[:, ::-1]
+    else:
+        cells = _walked(chain, windows.of_cell, options, rng)
     missing = [name for name in keep if name not in adata.obs]
     if missing:
         raise MissingKey.of("obs", missing[0], "keep", adata.obs.columns)
@@ -202,16 +208,26 @@ def _chain(adata: AnnData, key: str) -> sparse.csr_matrix:
     return chain
 
 
-def _walked(chain: sparse.csr_matrix, windows: _Windows, options: PathOptions, rng: np.random.Generator) -> np.ndarray:
+def _against(chain: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Where a walk may have come from; a cell that nothing leads to stays."""
+    came = chain.T.tocsr()
+    total = np.asarray(came.sum(axis=1)).ravel()
+    came = came + sparse.diags_array((total == 0).astype(np.float64), format="csr")
+    return sparse.csr_matrix(sparse.diags_array(1 / np.where(total == 0, 1.0, total), format="csr") @ came)
+
+
+def _walked(
+    chain: sparse.csr_matrix, window_of_cell: np.ndarray, options: PathOptions, rng: np.random.Generator
+) -> np.ndarray:
     """The last cell of each walk in every window, `(n_paths, n_windows)`; -1 where it was in none."""
-    first = np.flatnonzero(windows.of_cell == windows.of_cell[windows.of_cell >= 0].min())
+    first = np.flatnonzero(window_of_cell == window_of_cell[window_of_cell >= 0].min())
     at = rng.choice(first, options.n_paths)
     out = np.full((options.n_paths, options.n_windows), -1)
-    walks, cumulative = np.arange(options.n_paths), _cumulative(chain)
+    every, cumulative = np.arange(options.n_paths), _cumulative(chain)
     for _ in range(MOST_MOVES):
-        known = windows.of_cell[at] >= 0
-        out[walks[known], windows.of_cell[at][known]] = at[known]
-        going = windows.of_cell[at] < options.n_windows - 1
+        known = window_of_cell[at] >= 0
+        out[every[known], window_of_cell[at][known]] = at[known]
+        going = window_of_cell[at] < options.n_windows - 1
         if not going.any():
             break
         at[going] = _moved(chain, cumulative, at[going], rng.random(int(going.sum())))
