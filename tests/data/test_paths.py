@@ -119,6 +119,19 @@ def test_a_walk_stays_in_its_lineage_and_goes_on_along_the_transitions(cells, ba
     np.testing.assert_array_equal(np.nanmax(steps[:, :, 1], axis=1), sign)
 
 
+def test_walks_start_evenly_among_the_cells_of_their_first_window(cells):
+    found = walks(cells, time="time", backwards=True, options=PathOptions(n_windows=6, n_paths=3000))
+    _, n = np.unique(found.obsm["cell"][:, -1], return_counts=True)
+    assert n.std() < 2 * np.sqrt(n.mean())
+
+
+def test_quantities_keep_their_order_in_a_source(cells):
+    cells.obsm["X_wide"] = np.tile(np.arange(12.0), (N, 1))
+    found = paths(cells, time="time", by="lineage", use_rep="X_wide", options=SMALL)
+    source = open_data(found, step_key="step", quantity_key="quantity")
+    assert source.schema.steps.quantities == tuple(f"X_wide_{i}" for i in range(12))
+
+
 def test_moves_have_the_probabilities_of_the_chain():
     chain = sparse.csr_matrix(np.array([[0, 0.2, 0.8], [0, 1, 0], [0, 0, 1.0]]))
     adata = AnnData(np.array([[0.0], [1.0], [2.0]], dtype=np.float32), obsp={"transitions": chain})

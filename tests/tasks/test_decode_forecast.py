@@ -10,7 +10,7 @@ from cellwright.data.simulate import SimulateOptions, simulate
 from cellwright.errors import AbilityError, DataError
 from cellwright.models import build
 from cellwright.nn.transform import TARGET_SUM
-from cellwright.tasks.decode_forecast import decode_forecast
+from cellwright.tasks.decode_forecast import decode_forecast, in_order_of_latent
 from cellwright.train.fit import fit
 
 
@@ -48,6 +48,11 @@ def test_genes_of_every_step_are_those_that_the_components_span(pca):
     np.testing.assert_allclose(found.X[:, 12:], logs.clip(0), rtol=1e-3, atol=1e-3)
     assert np.isnan(found.X[1, :12]).all()
     assert TARGET_SUM == 1e4
+
+
+def test_latents_are_in_the_order_of_their_numbers_whatever_the_file_has():
+    assert in_order_of_latent(np.array(["z_0", "z_1", "z_10", "z_2"])).tolist() == [0, 1, 3, 2]
+    assert in_order_of_latent(np.array(["b", "a"])).tolist() == [0, 1]
 
 
 def test_a_latent_of_another_width_and_a_model_that_does_not_decode_are_refused(pca):

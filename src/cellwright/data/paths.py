@@ -1,7 +1,7 @@
 """Paths: sequences that are sampled among the cells of lineages, where a lineage by itself would be one row only.
 
     cells, time -windows-> of each lineage and path one cell (or the mean of a few) per window -> (n_paths, ...)
-    cells, time, transitions -random walks-> the last cell of each walk in every window -> (n_paths, ...)
+    cells, time, transitions -random walks-> the first cell of each walk in every window -> (n_paths, ...)
 
 A path of a lineage draws each window by itself: what the cells of the window before it were tells nothing but the
 lineage, so that the spread of a state from window to window is that of its cells. A walk goes from cell to cell along
@@ -23,7 +23,7 @@ from pydantic import Field
 from scipy import sparse
 
 from cellwright.core.options import Options
-from cellwright.data.sequences import dense, quantities, window_of
+from cellwright.data.sequences import dense, named_quantities, quantities, window_of
 from cellwright.errors import DataError, MissingKey, OptionError
 
 MOST_MOVES = 1000  # of a walk; one that has not ended by then stays where it is
@@ -100,7 +100,7 @@ def walks(
     backwards: bool = False,
     options: PathOptions = PathOptions(),  # noqa: B008  frozen
 ) -> AnnData:
-    """Random walks along `obsp[transitions]` from cells of the first window; a step is where the walk is last in it.
+    """Random walks along `obsp[transitions]` from cells of the first window; a step is where the walk comes into it.
 
     With `backwards` they start in the last window, and go to where cells may have come from: against the transitions,
     in proportion to them. A walk ends in the window at the other end, or after `MOST_MOVES` moves. Windows that it
@@ -219,14 +219,16 @@ def _against(chain: sparse.csr_matrix) -> sparse.csr_matrix:
 def _walked(
     chain: sparse.csr_matrix, window_of_cell: np.ndarray, options: PathOptions, rng: np.random.Generator
 ) -> np.ndarray:
-    """The last cell of each walk in every window, `(n_paths, n_windows)`; -1 where it was in none."""
+    """The first cell of each walk in every window, `(n_paths, n_windows)`; -1 where it was in none."""
     first = np.flatnonzero(window_of_cell == window_of_cell[window_of_cell >= 0].min())
     at = rng.choice(first, options.n_paths)
     out = np.full((options.n_paths, options.n_windows), -1)
     every, cumulative = np.arange(options.n_paths), _cumulative(chain)
     for _ in range(MOST_MOVES):
-        known = window_of_cell[at] >= 0
-        out[every[known], window_of_cell[at][known]] = at[known]
+        window = window_of_cell[at]
+        # the first, so that walks start evenly: the last before a window is left is a hub of the graph
+        new = (window >= 0) & (out[every, window] < 0)
+        out[every[new], window[new]] = at[new]
         going = window_of_cell[at] < options.n_windows - 1
         if not going.any():
             break
@@ -260,7 +262,7 @@ def _of_cells(adata: AnnData, cells: np.ndarray, windows: _Windows, use_rep: str
         mean += dense(values[cell])
     steps[there] = mean / n_cells
     var = pd.DataFrame(
-        {"step": np.repeat(windows.middles, len(names)), "quantity": np.tile(names, n_windows)},
+        {"step": np.repeat(windows.middles, len(names)), "quantity": named_quantities(names, n_windows)},
         index=[f"{name}_{window}" for window in range(n_windows) for name in names],
     )
     obs = obs.set_axis([f"path{path}" for path in range(n_paths)])
