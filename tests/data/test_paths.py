@@ -125,6 +125,15 @@ def test_walks_start_evenly_among_the_cells_of_their_first_window(cells):
     assert n.std() < 2 * np.sqrt(n.mean())
 
 
+def test_walks_from_anywhere_start_in_every_window_in_proportion_to_its_cells(cells):
+    found = walks(cells, time="time", anywhere=True, options=PathOptions(n_windows=6, n_paths=3000))
+    start = (found.obsm["cell"] >= 0).argmax(axis=1)
+    time = cells.obs["time"].to_numpy(float)
+    time = time[np.isfinite(time)]
+    expected = np.histogram(time, bins=6)[0] / len(time)
+    np.testing.assert_allclose(np.bincount(start, minlength=6) / 3000, expected, atol=0.03)
+
+
 def test_quantities_keep_their_order_in_a_source(cells):
     cells.obsm["X_wide"] = np.tile(np.arange(12.0), (N, 1))
     found = paths(cells, time="time", by="lineage", use_rep="X_wide", options=SMALL)
