@@ -46,13 +46,15 @@ YEAST_NETWORKS = ("forecaster", "transformer_forecaster")
 # of each kind what was tried on the earlier cut of the worm: the least E-distance of drawn cells in genes is chosen
 CANDIDATES = {
     "persistence": ("persistence",),
-    "linear": ("linear_extrapolation:n_points=2", "linear_extrapolation"),
+    "linear": ("linear_extrapolation:n_points=2", "linear_extrapolation", "linear_extrapolation:n_points=4"),
     "markov": ("markov_chain:n_states=5", "markov_chain", "markov_chain:n_states=20"),
-    "tanh": ("forecaster:cell=tanh", "forecaster:cell=tanh:dropout=0.5"),
-    "gru": ("forecaster", "forecaster:dropout=0.5", "forecaster:n_layers=1"),
-    "lstm": ("forecaster:cell=lstm", "forecaster:cell=lstm:dropout=0.5"),
-    "transformer": ("transformer_forecaster", "transformer_forecaster:dropout=0.5"),
-}
+    "tanh": ("forecaster:cell=tanh",),
+    "gru": ("forecaster", "forecaster:n_hidden=32", "forecaster:n_layers=1", "forecaster:weight_decay=0.1",
+            "forecaster:dropout=0.5"),
+    "lstm": ("forecaster:cell=lstm",),
+    "transformer": ("transformer_forecaster", "transformer_forecaster:n_layers=1",
+                    "transformer_forecaster:dropout=0.5"),
+}  # fmt: skip
 LATENTS = (10, 20, 50)
 FIT = {"max_epochs": 100, "batch_size": 64, "validation": 0.1}
 N_GENES, N_PATHS = 1000, 1000
@@ -345,7 +347,7 @@ def tune() -> None:
     every = tuple(text for texts in CANDIDATES.values() for text in texts)
     for n_latent in LATENTS:
         for row in worm(CUTS["tuning"], every, 0, n_latent):
-            write(TUNING, ("worm_embryo_time", f"450-500 minutes, {n_latent} components", *row[:2], 0, *row[2:]))
+            write(TUNING, ("worm_embryo_time", f"tuning, {n_latent} components", *row[:2], 0, *row[2:]))
 
 
 def chosen() -> tuple[int, tuple[str, ...]]:
@@ -353,7 +355,7 @@ def chosen() -> tuple[int, tuple[str, ...]]:
     tried = pd.read_csv(TUNING)
     tried = tried[(tried["metric"] == "e_distance_genes") & (tried["group"] == ALL) & (tried["said"] == "drawn")]
     value = tried.set_index(["cut", "model"])["value"]
-    by_latent = {n: value[f"450-500 minutes, {n} components"] for n in LATENTS}
+    by_latent = {n: value[f"tuning, {n} components"] for n in LATENTS}
     networks = [text for kind in ("tanh", "gru", "lstm", "transformer") for text in CANDIDATES[kind]]
     n_latent = min(LATENTS, key=lambda n: by_latent[n][networks].min())
     return n_latent, tuple(min(texts, key=by_latent[n_latent].get) for texts in CANDIDATES.values())
