@@ -89,3 +89,22 @@ def test_labels_of_another_shape_and_data_without_steps_are_refused(planted):
     plain = open_data(AnnData(np.ones((4, 3), np.float32)))
     with pytest.raises(DataError, match="no step_key was given"):
         clustered_states(plain, np.arange(4))
+
+
+def test_of_single_steps_nothing_follows_and_of_several_sequences_the_longest_counts():
+    rng = np.random.default_rng(0)
+    short = open_data(
+        AnnData(rng.normal(size=(9, 1)).astype(np.float32), var=pd.DataFrame({"t": [0]}, index=["a"])), step_key="t"
+    )
+    table = state_transitions(
+        fitted("persistence", short), short, clustered_states(short, np.arange(9), 2), np.arange(9)
+    )
+    assert table[["learned", "reference"]].isna().all(axis=None)
+    assert not len(score_transitions(table, held_out=True))
+    var = pd.DataFrame({"t": [0, 1, 0, 1, 2], "e": ["a", "a", "b", "b", "b"]}, index=list("vwxyz"))
+    two = open_data(AnnData(rng.normal(size=(9, 5)).astype(np.float32), var=var), step_key="t", sequence_key="e")
+    states = clustered_states(two, np.arange(9), 2)
+    assert states.codes.shape == (9, 3)
+    assert state_transitions(fitted("persistence", two), two, states, np.arange(9))["n"].max() > 0
+    with pytest.raises(DataError, match="a step that was measured"):
+        clustered_states(two, np.arange(0))
