@@ -90,3 +90,9 @@ def test_of_sequences_of_a_single_step_nothing_is_known():
     source = source_of(np.random.default_rng(0).normal(size=(20, 1, 1)))
     draws, expected = drawn(*learnt(source), source, 2, n_draws=3)
     np.testing.assert_array_equal(draws, np.broadcast_to(expected, draws.shape))
+
+
+def test_of_many_quantities_fewer_paths_are_kept():
+    few, many = (ResidualPaths(StepGrid(source_of(np.zeros((2, 5, n))).schema.steps)) for n in (1, 3000))
+    assert (few.n_kept, many.n_kept) == (1000, 333)
+    assert many.paths.numel() <= 4_000_000
