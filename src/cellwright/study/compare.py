@@ -8,6 +8,7 @@ continues. A model that fails is a row that says why.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from cellwright.models import build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.study.arm import Arm, with_baselines
-from cellwright.study.evaluate import evaluate
+from cellwright.study.evaluate import Asked, evaluate
 from cellwright.study.folder import (
     Outcome,
     attempted,
@@ -65,6 +66,17 @@ class CompareOptions(Options):
         None,
         description="column of obs that says train, validation or test of each cell, instead of --test; without "
         "validation cells, they are drawn from train",
+    )
+
+    calibrate: bool = Field(
+        default=False, description="scale the probabilities of classifiers by a temperature, fitted on validation cells"
+    )
+    min_accuracy: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="classifiers answer 'unsure' below a probability: the lowest at which answered validation "
+        "cells are right this often",
     )
 
     @field_validator("split_key")
@@ -128,7 +140,8 @@ def compare(
     arms = with_baselines(asked, modalities=prepared.source.schema.modalities, real_valued=real_valued(prepared))
     arms = [arm for arm in arms if arm in asked or can_use(arm, prepared)]
     provenance = {"command": command, "open": dict(keys)}
-    study = Study(Path(out), name or data_name(data), arms, fit_options, cells, provenance, evaluate)
+    examine = partial(evaluate, asked=Asked(options.min_accuracy, options.calibrate))
+    study = Study(Path(out), name or data_name(data), arms, fit_options, cells, provenance, examine)
     plan = {"compare": options, "open": keys, "fit": fit_options, "preprocess": preprocessing}
     free = {("compare", "models"), ("compare", "seeds"), ("fit", "checkpoint_seconds")}
     write_plan(study.folder, study.name, plan, free=free)
