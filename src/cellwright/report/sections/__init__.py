@@ -4,7 +4,9 @@ from cellwright.report.section import Section
 from cellwright.report.sections import (
     augment,
     augment_types,
+    calibration,
     composition,
+    confusion,
     enrichment,
     history,
     imputation,
@@ -52,6 +54,8 @@ SECTIONS: dict[str, Section] = {
     "latent": latent.SECTION,
     "translation": translation.SECTION,
     "per_type": per_type.SECTION,
+    "confusion": confusion.SECTION,
+    "calibration": calibration.SECTION,
     "markers": markers.SECTION,
     "composition": composition.SECTION,
     "history": history.SECTION,
