@@ -119,6 +119,7 @@ OTHER_VALUES = {
     "temperature": 5.0,
     "theta": 0.0,
     "transform": "none",
+    "tuned": True,
     "variational": True,
     "weight_decay": 0.5,
     "zeros": "preserve",
