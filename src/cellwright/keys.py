@@ -66,6 +66,11 @@ KEYS: tuple[Key, ...] = (
         "translate",
         "modalities that a cell was translated from, joined by +; `nothing` where it has no other",
     ),
+    Key("layers", "sd", "float32", "(n_obs, n_columns)", "forecast", "standard deviation of draws of each step ahead"),
+    *(
+        Key("layers", f"q{percent:02d}", "float32", "(n_obs, n_columns)", "forecast", f"{percent} % quantile of them")
+        for percent in (5, 25, 75, 95)
+    ),
     Key(
         "obs", "split", "category of str", "(n_obs,)", "reduce", "train, validation or test, where the run has a split"
     ),

@@ -33,6 +33,8 @@ FILES = {
     "places.csv": "of a perturbation study: real and predicted cells in the plane of the real ones",
     "gene_pairs.csv": "of a study of imputations: genes that go together, in some cells, measured and imputed",
     "proteins.csv": "of a study of imputations: correlation of each protein with its gene, measured and imputed",
+    "forecasts.csv": "of a model that forecasts: a few held-out sequences, seen, hidden and forecast with quantiles",
+    "transitions.csv": "of a model that forecasts: which state it says follows which, and which did",
     "ceiling.csv": "of a perturbation study: what real cells score in place of predicted ones, as scores.csv",
     "split.csv": "obs, split",
     "log.txt": "the log",

@@ -13,6 +13,7 @@ from cellwright.core.abilities import (
     Attends,
     Classifies,
     Draws,
+    DrawsForecast,
     Encodes,
     Forecasts,
     Generates,
@@ -40,6 +41,8 @@ def per_cell(model, source, rows):
         found["classifies"] = model.classify(minibatch)
     if isinstance(model, Forecasts):
         found["forecasts"] = model.forecast(minibatch, 2)
+    if isinstance(model, DrawsForecast):
+        found["draws_forecast"] = model.draw_forecast(minibatch, 2, torch.Generator().manual_seed(0), hidden=1)
     if isinstance(model, Attends):
         with suppress(CellwrightError):  # an option decides whether it weighs its neighbours
             found["attends"] = model.attend(minibatch).weights

@@ -19,6 +19,7 @@ from scipy import sparse
 
 import cellwright
 from cellwright.core.abilities import ABILITIES, Wanted
+from cellwright.core.minibatch import SparseRows
 from cellwright.core.noise import NoiseKey
 from cellwright.core.objective import Step
 from cellwright.data.open import open_data
@@ -94,10 +95,12 @@ OTHER_VALUES = {
     "n_layers": 2,
     "n_neighbors": 3,
     "n_noise": 3,
+    "n_points": 2,
     "n_rounds": 1,
     "n_sampled": 1,
     "n_hops": 2,
     "n_smooth": 0,
+    "n_states": 3,
     "n_steps": 4,
     "n_times": 1,
     "normalisation": "layer",
@@ -124,6 +127,7 @@ OTHER_VALUES = {
     "weight_decay": 0.5,
     "zeros": "preserve",
 }
+SEQUENTIAL = ("rnn", "gru", "lstm", "forecaster", "transformer_forecaster", "sequence_ae")
 # where that value is the preset's
 OTHER_VALUES_OF = {
     ("pca_unscaled", "scale"): True,
@@ -139,7 +143,7 @@ OTHER_VALUES_OF = {
     ("gene_shift_raw", "shift"): "shared",
     ("response_vae", "cells"): "constant",
     ("response_vae", "n_layers"): 2,
-    **{(name, "n_layers"): 1 for name in ("rnn", "gru", "lstm", "forecaster", "sequence_ae")},
+    **{(name, "n_layers"): 1 for name in SEQUENTIAL},
 }
 # an option that needs more than a value; its test is there
 TESTED_ELSEWHERE: dict[str, str] = {
@@ -477,6 +481,53 @@ def test_a_translation_is_on_the_scale_of_the_data_and_does_not_look_at_what_is_
         measured = minibatch.views[modality].dense()[minibatch.present.all(dim=1)]
         # cells have about as many counts as were measured
         assert 0.5 < found[known].sum(dim=1).median() / measured.sum(dim=1).median() < 2
+
+
+@models_with("forecasts")
+def test_a_forecast_is_finite_where_there_is_a_past_and_does_not_look_at_what_is_hidden(name, data):
+    model, _ = fitted(name, data)
+    minibatch = next(iter(in_order(data, np.arange(50))))
+    values = minibatch.x.dense()
+    late = torch.tensor(data.schema.steps.time_of) >= 4  # the last two steps of either sequence
+    other = replace(minibatch, views={"X": SparseRows.of(torch.where(late, 3 * values + 1, values).numpy())})
+    gone = replace(minibatch, views={"X": SparseRows.of(torch.where(late, torch.nan, values).numpy())})
+    with torch.no_grad():
+        whole, *found = (model.forecast(m, 3, hidden=h) for m, h in ((minibatch, 0), (minibatch, 2), (other, 2)))
+        drawn = [model.draw_forecast(m, 3, torch.Generator().manual_seed(0), 2) for m in (minibatch, other)]
+        of_nothing = model.forecast(gone, 3, hidden=2)
+    assert whole.shape == (50, 2, 3, 2)
+    assert torch.isfinite(whole).all()
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(drawn[0], drawn[1])
+    torch.testing.assert_close(found[0], of_nothing, rtol=1e-5, atol=1e-5)
+    assert not torch.equal(found[0], whole)
+
+
+@models_with("forecasts")
+def test_more_hidden_than_there_is_gives_no_forecast_and_no_step_at_all_is_refused(name, data):
+    model, _ = fitted(name, data)
+    minibatch = next(iter(in_order(data, np.arange(4))))
+    with torch.no_grad():
+        assert model.forecast(minibatch, 2, hidden=9).isnan().all()
+        assert model.draw_forecast(minibatch, 2, torch.Generator().manual_seed(0), hidden=9).isnan().all()
+        for wrong in ({"n_steps": 0}, {"n_steps": 1, "hidden": -1}):
+            with pytest.raises(CellwrightError, match="must be"):
+                model.forecast(minibatch, **wrong)
+
+
+@models_with("draws_forecast")
+def test_draws_of_the_next_step_scatter_around_the_forecast_and_repeat_row_by_row(name, data):
+    model, _ = fitted(name, data)
+    minibatch = next(iter(in_order(data, np.arange(20))))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        drawn = torch.stack([model.draw_forecast(minibatch, 1, generator) for _ in range(400)])
+        expected = model.forecast(minibatch, 1)
+        alone = next(iter(in_order(data, np.array([7]))))
+        again = model.draw_forecast(alone, 1, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(again[0], drawn[0, 7], rtol=1e-5, atol=1e-5)
+    assert (drawn.std(dim=0) > 0).all()
+    assert ((drawn.mean(dim=0) - expected).abs() < 5 * drawn.std(dim=0) / 20).float().mean() > 0.99
 
 
 @models_with("draws_modality")

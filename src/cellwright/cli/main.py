@@ -29,6 +29,7 @@ VERBS = {
     "integrate": "which model takes the batches off and leaves the cell types",
     "impute": "fill in what the measurement missed, as a new layer",
     "translate": "say what a modality that was not measured on cells would be",
+    "forecast": "say how sequences go on, with a saved run",
     "recover": "which imputation gives hidden molecules back, and what harm it does",
     "spatial": "find the domains of a tissue, and which cell types lie side by side",
     "perturb": "predict how cell types respond to a treatment that they did not have",

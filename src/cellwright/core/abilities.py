@@ -130,8 +130,28 @@ class Forecasts(ABC):
     """Continues a sequence."""
 
     @abstractmethod
-    def forecast(self, minibatch: Minibatch, n_steps: int) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
-        """The next `n_steps` steps of each sequence of each row, in the unit of the data."""
+    def forecast(
+        self, minibatch: Minibatch, n_steps: int, hidden: int = 0
+    ) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
+        """The next `n_steps` steps of each sequence of each row, in the unit of the data: what is expected.
+
+        They lie behind the last step of the schema's sequence (whether or not the row has it), its median gap apart.
+        With `hidden`, the last so many steps of each sequence are not looked at, and are the first to be forecast, at
+        their own times. NaN where a row has no step of the sequence, or the sequence has no such quantity.
+        """
+
+
+class DrawsForecast(ABC):
+    """Says how sure it is of how a sequence goes on."""
+
+    @abstractmethod
+    def draw_forecast(
+        self, minibatch: Minibatch, n_steps: int, generator: Generator, hidden: int = 0
+    ) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
+        """One draw of the steps that `Forecasts.forecast` gives the expectation of: a path as it could be measured.
+
+        The draw of a row does not depend on the others.
+        """
 
 
 class Perturbs(ABC):
@@ -182,6 +202,7 @@ ABILITIES: dict[str, type] = {
     "translates": Translates,
     "draws_modality": DrawsModality,
     "forecasts": Forecasts,
+    "draws_forecast": DrawsForecast,
     "attends": Attends,
     "perturbs": Perturbs,
 }

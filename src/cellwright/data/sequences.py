@@ -36,7 +36,7 @@ def ranked(adata: AnnData, n_steps: int = 100, *, rows: np.ndarray | None = None
         )
     chosen = np.argsort(-_variance(adata.X if rows is None else adata.X[rows]), kind="stable")[:n_steps]
     var = pd.DataFrame({"step": np.arange(n_steps)}, index=adata.var_names[chosen])
-    return AnnData(_dense(adata.X[:, chosen]), obs=adata.obs.copy(), var=var)
+    return AnnData(dense(adata.X[:, chosen]), obs=adata.obs.copy(), var=var)
 
 
 def windows(
@@ -63,15 +63,15 @@ def windows(
     for key, role in ((time, "time"), (by, "by")):
         if key not in obs:
             raise MissingKey.of("obs", key, role, obs.columns)
-    window, middles = _window_of(obs[time], n_windows)
-    values, names = _quantities(adata, use_rep)
+    window, middles = window_of(obs[time], n_windows)
+    values, names = quantities(adata, use_rep)
     groups = pd.Categorical(obs[by]).remove_unused_categories()
     kept = (window >= 0) & (groups.codes >= 0)
     cell = groups.codes[kept].astype(np.int64) * n_windows + window[kept]
     shape = (len(groups.categories), n_windows, len(names))
     member = sparse.csr_matrix((np.ones(len(cell)), (cell, np.flatnonzero(kept))), (shape[0] * n_windows, adata.n_obs))
     n_cells = np.bincount(cell, minlength=shape[0] * n_windows)
-    sums = _dense(member @ values)
+    sums = dense(member @ values)
     means = np.where(n_cells[:, None] >= min_cells, sums / np.maximum(n_cells, 1)[:, None], np.nan).reshape(shape)
     var = pd.DataFrame(
         {"step": np.repeat(middles, shape[2]), "quantity": np.tile(names, n_windows)},
@@ -91,11 +91,12 @@ def _variance(values: np.ndarray | sparse.spmatrix) -> np.ndarray:
     return np.asarray(values.multiply(values).mean(axis=0)).ravel() - mean**2
 
 
-def _dense(values: np.ndarray | sparse.spmatrix) -> np.ndarray:
+def dense(values: np.ndarray | sparse.spmatrix) -> np.ndarray:
+    """Values as a dense float32 array."""
     return np.asarray(values if isinstance(values, np.ndarray) else values.toarray(), dtype=np.float32)
 
 
-def _window_of(times: pd.Series, n_windows: int) -> tuple[np.ndarray, np.ndarray]:
+def window_of(times: pd.Series, n_windows: int) -> tuple[np.ndarray, np.ndarray]:
     """The window of each cell, -1 without a time, and the middle of each window."""
     if n_windows < 1:
         raise OptionError(f"n_windows must be 1 or more; it is {n_windows}. Give more.")
@@ -112,7 +113,8 @@ def _window_of(times: pd.Series, n_windows: int) -> tuple[np.ndarray, np.ndarray
     return window, (edges[1:] + edges[:-1]) / 2
 
 
-def _quantities(adata: AnnData, use_rep: str | None) -> tuple[np.ndarray | sparse.spmatrix, Sequence[str]]:
+def quantities(adata: AnnData, use_rep: str | None) -> tuple[np.ndarray | sparse.spmatrix, Sequence[str]]:
+    """The values of cells (a key of `obsm`, or `X`) and what they are called. Raises `MissingKey`."""
     if use_rep is None:
         return adata.X, [str(name) for name in adata.var_names]
     if use_rep not in adata.obsm:

@@ -15,14 +15,19 @@ from cellwright.metrics.change_pearson import CHANGE_PEARSON
 from cellwright.metrics.changed_genes_found import CHANGED_GENES_FOUND
 from cellwright.metrics.correlation_error import CORRELATION_ERROR
 from cellwright.metrics.coverage import COVERAGE
+from cellwright.metrics.coverage_error import COVERAGE_ERROR
+from cellwright.metrics.crps import CRPS
 from cellwright.metrics.e_distance import E_DISTANCE
 from cellwright.metrics.ece import ECE
+from cellwright.metrics.energy_score import ENERGY_SCORE
 from cellwright.metrics.entry_pearson_cell import ENTRY_PEARSON_CELL
 from cellwright.metrics.entry_pearson_gene import ENTRY_PEARSON_GENE
 from cellwright.metrics.entry_rmse import ENTRY_RMSE
 from cellwright.metrics.false_correlation import FALSE_CORRELATION
 from cellwright.metrics.false_markers import FALSE_MARKERS
 from cellwright.metrics.feature_pearson import FEATURE_PEARSON
+from cellwright.metrics.forecast_r2 import FORECAST_R2
+from cellwright.metrics.forecast_rmse import FORECAST_RMSE
 from cellwright.metrics.foscttm import FOSCTTM
 from cellwright.metrics.graph_connectivity import GRAPH_CONNECTIVITY
 from cellwright.metrics.isolated_labels import ISOLATED_LABELS
@@ -53,7 +58,10 @@ from cellwright.metrics.r2 import R2
 from cellwright.metrics.rmse import RMSE
 from cellwright.metrics.silhouette import SILHOUETTE_CLUSTER, SILHOUETTE_LABEL
 from cellwright.metrics.spatial_coherence import SPATIAL_COHERENCE
+from cellwright.metrics.terminal_recall import TERMINAL_RECALL
 from cellwright.metrics.time_order import TIME_ORDER
+from cellwright.metrics.transition_kl import TRANSITION_KL
+from cellwright.metrics.transition_l1 import TRANSITION_L1
 from cellwright.metrics.variance_error import VARIANCE_ERROR
 from cellwright.metrics.zeros_kept import ZEROS_KEPT
 
@@ -117,6 +125,14 @@ METRICS: dict[str, Metric] = {
     "transfer_f1": TRANSFER_F1,
     "spatial_coherence": SPATIAL_COHERENCE,
     "time_order": TIME_ORDER,
+    "forecast_rmse": FORECAST_RMSE,
+    "forecast_r2": FORECAST_R2,
+    "crps": CRPS,
+    "energy_score": ENERGY_SCORE,
+    "coverage_error": COVERAGE_ERROR,
+    "transition_l1": TRANSITION_L1,
+    "transition_kl": TRANSITION_KL,
+    "terminal_recall": TERMINAL_RECALL,
 }
 
 __all__ = ["METRICS", "Metric"]

@@ -25,9 +25,11 @@ from cellwright.models.knn import NearestNeighbours, NearestNeighboursOptions
 from cellwright.models.knn_gamma import KNNGamma, KNNGammaOptions
 from cellwright.models.knn_smoothing import KNNSmoothing, KNNSmoothingOptions
 from cellwright.models.knn_translation import KNNTranslation, KNNTranslationOptions
+from cellwright.models.linear_extrapolation import LinearExtrapolation, LinearExtrapolationOptions
 from cellwright.models.linked_cca import LinkedCCA, LinkedCCAOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
+from cellwright.models.markov_chain import MarkovChain, MarkovChainOptions
 from cellwright.models.mlp_classifier import MLPClassifier, MLPClassifierOptions
 from cellwright.models.mmd_vae import MMDVAE, MMDVAEOptions
 from cellwright.models.model import Model
@@ -38,6 +40,7 @@ from cellwright.models.parts.mean_shift import CommonShift, RawShift, SimilarShi
 from cellwright.models.pca import PCA, PCAOptions
 from cellwright.models.pca_shift import PCAShift, PCAShiftOptions
 from cellwright.models.pca_smoothed import PCASmoothed, PCASmoothedOptions
+from cellwright.models.persistence import Persistence, PersistenceOptions
 from cellwright.models.real_cells import RealCells, RealCellsOptions
 from cellwright.models.response_vae import ResponseVAE, ResponseVAEOptions
 from cellwright.models.rnn import (
@@ -50,6 +53,7 @@ from cellwright.models.rnn import (
 )
 from cellwright.models.scgen import ScGen, ScGenOptions
 from cellwright.models.semi_vae import SemiVAE, SemiVAEOptions
+from cellwright.models.sequence_transformer import TransformerForecaster, TransformerForecasterOptions
 from cellwright.models.spatial import SpatialAutoencoder, SpatialAutoencoderOptions
 from cellwright.models.svd import SVD, SVDOptions
 from cellwright.models.transformer import (
@@ -114,6 +118,13 @@ MODELS: dict[str, Entry] = {
         IndependentNB, IndependentNBOptions, "draws each count by itself, by label; the baseline of generators"
     ),
     "real_cells": Entry(RealCells, RealCellsOptions, "hands out training cells; the ceiling of generators"),
+    "persistence": Entry(Persistence, PersistenceOptions, "what was last measured goes on; the floor of forecasts"),
+    "linear_extrapolation": Entry(
+        LinearExtrapolation, LinearExtrapolationOptions, "the line through the last few values goes on; a baseline"
+    ),
+    "markov_chain": Entry(
+        MarkovChain, MarkovChainOptions, "the next state depends on the last one alone; a baseline of forecasts"
+    ),
     "no_change": Entry(NoChange, NoChangeOptions, "gives control cells back as they are; the floor of responses"),
     "treated_mean": Entry(
         TreatedMean, TreatedMeanOptions, "the mean treated cell of the training, for every cell; a baseline"
@@ -233,6 +244,9 @@ MODELS: dict[str, Entry] = {
     "gru": Entry(SequenceClassifier, SequenceClassifierOptions, "GRU classifier of sequences", {"cell": "gru"}),
     "lstm": Entry(SequenceClassifier, SequenceClassifierOptions, "LSTM classifier of sequences", {"cell": "lstm"}),
     "forecaster": Entry(SequenceForecaster, SequenceForecasterOptions, "recurrent forecast of a sequence's next steps"),
+    "transformer_forecaster": Entry(
+        TransformerForecaster, TransformerForecasterOptions, "causal attention over the steps of a sequence: a forecast"
+    ),
     "sequence_ae": Entry(SequenceAutoencoder, SequenceAutoencoderOptions, "recurrent autoencoder of sequences"),
 }
 

@@ -2,7 +2,7 @@
 
     x (n_obs, n_vars), NaN = not measured -step grid-> sequences of the steps that were -recurrent layers-> states
     classifier:  mean over a row's sequences of the last state -linear, softmax-> (n_obs, n_labels)
-    forecaster:  state after each step, time to the next -> the next step's values; rolled out for several
+    forecaster:  state after each step, time to the next -> the next step's mean and spread; rolled out for several
     autoencoder: mean of the last states -linear-> z (n_obs, n_latent) -recurrent layers-> values at the measured times
 
 A row is one sequence or several (experiments); a network is told which it reads, how long ago the last step was and
@@ -19,21 +19,22 @@ autoencoder; [Che18] masks and intervals as inputs.
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from cellwright.core.abilities import Classifies, Encodes, Forecasts
+from cellwright.core.abilities import Classifies, DrawsForecast, Encodes, Forecasts
 from cellwright.core.minibatch import Minibatch
 from cellwright.core.objective import AdamOptions, Loss, Objective, Step
 from cellwright.core.options import Options
 from cellwright.core.schema import Schema, Steps
 from cellwright.core.support import Support
 from cellwright.data.source import Source
-from cellwright.errors import OptionError
 from cellwright.models.model import Model
 from cellwright.models.parts.class_weight import ClassWeight, class_weights
+from cellwright.models.parts.next_step import NextStep, mean_by_row
+from cellwright.models.parts.past import Past, keyed
 from cellwright.models.parts.step_grid import Sequences, StepGrid
 from cellwright.nn.recurrent import Cell, StackedRNN, at_last
 
@@ -118,16 +119,15 @@ class SequenceForecasterOptions(RecurrentOptions):
     cell: Cell = Field("gru", description="recurrent unit: plain (tanh), GRU or LSTM")
 
 
-class SequenceForecaster(Model, Forecasts):
+class SequenceForecaster(Model, Forecasts, DrawsForecast):
     """Predicts the next step of a sequence from every prefix of it; the loss is the squared error, standardised.
 
-    It predicts how much a quantity differs from its last measured value (from the training mean, before there is one),
-    so that "no change" is where training starts from. `forecast` feeds its predictions back in as if measured.
+    Beside it stands how sure it is, which changes nothing of what is expected (see models/parts/next_step.py).
     """
 
     reads = frozenset({"views"})
     needs = frozenset({"steps"})
-    citations = ("Elman90", "Hochreiter97", "Cho14", "Che18", "Srivastava14", "Kingma15")
+    citations = ("Hochreiter97", "Cho14", "Elman90", "Che18", "Nix94", "Srivastava14", "Kingma15")
 
     def __init__(
         self,
@@ -138,8 +138,7 @@ class SequenceForecaster(Model, Forecasts):
         self.options: SequenceForecasterOptions = options
         self.grid = StepGrid(_steps_of(schema))
         self.recurrent = options.stack(self.grid.n_inputs)
-        width = self.recurrent.n_out
-        self.head = nn.Sequential(nn.Linear(width + 1, width), nn.ReLU(), nn.Linear(width, self.grid.shape[2]))
+        self.next = NextStep(self.grid.shape[2], self.recurrent.n_out)
 
     @property
     def support(self) -> Support:
@@ -152,50 +151,23 @@ class SequenceForecaster(Model, Forecasts):
         return [[Objective("forecast", self.next_step, trains=self, optimiser=self.options.adam)]]
 
     def next_step(self, minibatch: Minibatch, step: Step) -> Loss:
-        """Squared error of the next step, mean over a row's measured values that have a step before them."""
-        sequences = self.grid(minibatch.x)
-        outputs = self.recurrent(self.grid.inputs(sequences), sequences.lengths)
-        before = _last_measured(sequences)[:, :-1]
-        predicted = before + self._change(outputs[:, :-1], sequences.gaps[:, 1:, None])
-        return Loss({"squared_error": _squared_error(predicted, sequences, first=1)})
+        """Squared error of the next step, and minus the log-density of what it is within its spread, in nats."""
+        return Loss(self.next.terms(self.grid, self.grid(minibatch.x), self._read))
 
-    def forecast(self, minibatch: Minibatch, n_steps: int) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
-        """The next `n_steps` steps of each sequence of each row, in the unit of the data.
+    def forecast(
+        self, minibatch: Minibatch, n_steps: int, hidden: int = 0
+    ) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
+        past = Past.of(self.grid, minibatch, n_steps, hidden)
+        return past.in_unit(self.next.rolled_out(past, self._read))
 
-        They lie behind the last step of the schema's sequence (whether or not the row has it), its median gap apart.
-        NaN where a row has no step of the sequence, or the sequence has no such quantity.
-        """
-        if n_steps < 1:
-            raise OptionError(f"n_steps must be 1 or more; it is {n_steps}. Ask for one step at least.")
-        sequences = self.grid(minibatch.x)
-        out = sequences.values.new_full((minibatch.n_obs, self.grid.shape[0], n_steps, self.grid.shape[2]), torch.nan)
-        if len(sequences.row):
-            out[sequences.row, sequences.sequence] = self._rolled_out(sequences, n_steps)
-        out = out * self.grid.scale[:, None] + self.grid.mean[:, None]
-        return torch.where(self.grid.has_quantity[:, None], out, torch.nan)
+    def draw_forecast(
+        self, minibatch: Minibatch, n_steps: int, generator: Generator, hidden: int = 0
+    ) -> Float[Tensor, "n_obs n_sequences n_steps n_quantities"]:
+        past = Past.of(self.grid, minibatch, n_steps, hidden)
+        return past.in_unit(self.next.rolled_out(past, self._read, keyed(generator)))
 
-    def _rolled_out(self, sequences: Sequences, n_steps: int) -> Float[Tensor, "n_rolled n_ahead n_quantities"]:
-        rows, which = torch.arange(len(sequences.row), device=sequences.row.device), sequences.sequence
-        # room for the predictions, which each sequence gets right behind its last step
-        inputs = functional.pad(self.grid.inputs(sequences), (0, 0, 0, n_steps))
-        value = at_last(_last_measured(sequences), sequences.lengths)
-        usual = self.grid.usual_gaps[which][:, None]
-        gap = self.grid.ends[which][:, None] + usual - at_last(sequences.times[..., None], sequences.lengths)
-        # what a sequence does not have was never measured in training either
-        known = self.grid.has_quantity[which].to(value.dtype)
-        found = []
-        for ahead in range(n_steps):
-            lengths = sequences.lengths + ahead
-            state = at_last(self.recurrent(inputs, lengths), lengths)
-            value = value + self._change(state, gap)
-            found.append(value)
-            fed = torch.cat([value * known, known, self.grid.context(which, gap)[:, 0]], dim=1)
-            inputs = inputs.index_put((rows, lengths), fed)
-            gap = usual
-        return torch.stack(found, dim=1)
-
-    def _change(self, states: Float[Tensor, "... width"], gaps: Float[Tensor, "... 1"]) -> Float[Tensor, "... n"]:
-        return self.head(torch.cat([states, gaps], dim=-1))
+    def _read(self, inputs: Tensor, times: Tensor, lengths: Tensor) -> Tensor:
+        return self.recurrent(inputs, lengths)  # the times are in the inputs, as gaps
 
 
 class SequenceAutoencoderOptions(RecurrentOptions):
@@ -245,7 +217,8 @@ class SequenceAutoencoder(Model, Encodes):
         context = self.grid.context(sequences.sequence, sequences.gaps)
         inputs = torch.cat([z[:, None].expand(-1, context.shape[1], -1), context], dim=2)
         outputs = self.decoder(inputs, sequences.lengths)
-        return Loss({"squared_error": _squared_error(self.to_values(outputs), sequences)})
+        error = (self.to_values(outputs) - sequences.values).square()
+        return Loss({"squared_error": mean_by_row(error, sequences.observed, sequences)})
 
     def _encoded(self, sequences: Sequences) -> Float[Tensor, "n_obs n_latent"]:
         return self.to_latent(_summary(sequences, self.grid, self.encoder))
@@ -260,21 +233,3 @@ def _summary(sequences: Sequences, grid: StepGrid, recurrent: StackedRNN) -> Flo
     """The mean over a row's sequences of the output at the last step."""
     outputs = recurrent(grid.inputs(sequences), sequences.lengths)
     return sequences.mean_by_row(at_last(outputs, sequences.lengths))
-
-
-def _last_measured(sequences: Sequences) -> Float[Tensor, "n_sequences n_steps n_quantities"]:
-    """The last measured value of each quantity up to each step; zero, the training mean, before there is one."""
-    step = torch.arange(sequences.values.shape[1], device=sequences.values.device)[:, None]
-    latest = torch.where(sequences.observed, step, -1).cummax(dim=1).values
-    return torch.where(latest >= 0, sequences.values.gather(1, latest.clamp(min=0)), 0.0)
-
-
-def _squared_error(
-    predicted: Float[Tensor, "n_sequences n_predicted n_quantities"], sequences: Sequences, first: int = 0
-) -> Float[Tensor, " n_obs"]:
-    """Mean over the measured values of each row, from the step `first` of each sequence on; zero without any."""
-    measured: Bool[Tensor, "n_sequences n_predicted n_quantities"] = sequences.observed[:, first:]
-    errors = torch.where(measured, predicted - sequences.values[:, first:], 0.0).square().sum(dim=(1, 2))
-    sums = torch.stack([errors, measured.sum(dim=(1, 2)).to(errors.dtype)], dim=1)
-    total, n = sums.new_zeros(sequences.n_obs, 2).index_add(0, sequences.row, sums).unbind(dim=1)
-    return total / n.clamp(min=1)

@@ -21,7 +21,7 @@ WIDENING = 2  # of the MLP in a block, in widths; 4 as in [Vaswani17] costs half
 
 
 class AttentionBlock(nn.Module):
-    """One block; `there` says which elements of `read` exist, the others are padding."""
+    """One block; `there` says which elements of `read` there are to be read: by all that ask, or by each of them."""
 
     def __init__(self, width: int, n_heads: int, *, activation: Activation, dropout: float) -> None:
         super().__init__()
@@ -42,11 +42,12 @@ class AttentionBlock(nn.Module):
         self,
         asking: Float[Tensor, "n_obs n_asking width"],
         read: Float[Tensor, "n_obs n_read width"],
-        there: Bool[Tensor, "n_obs n_read"],
+        there: Bool[Tensor, "n_obs n_read"] | Bool[Tensor, "n_obs n_asking n_read"],
     ) -> Float[Tensor, "n_obs n_asking width"]:
         query = self._by_head(self.query(self.before_attention(asking)))
         key, value = (self._by_head(part) for part in self.key_value(self.before_attention(read)).chunk(2, dim=2))
-        heard = functional.scaled_dot_product_attention(query, key, value, attn_mask=there[:, None, None])
+        mask = there[:, None, None] if there.ndim == 2 else there[:, None]
+        heard = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         h = asking + self.dropout(self.out(heard.transpose(1, 2).flatten(2)))
         return h + self.dropout(self.mlp(self.before_mlp(h)))
 

@@ -12,7 +12,7 @@ from cellwright.data.contents import ONLY_MODALITY
 from cellwright.models import MODELS, Entry, entry_of, nearest_name
 
 # the abilities that a comparison scores; see `evaluate`
-SCORED = frozenset({"encodes", "classifies", "generates", "translates"})
+SCORED = frozenset({"encodes", "classifies", "generates", "translates", "forecasts"})
 # baselines that take the batch off: competitors only where that is what is asked for
 OF_BATCHES = frozenset({"pca_centred", "harmony"})
 # and baselines that look at the places of cells

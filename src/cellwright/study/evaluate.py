@@ -4,6 +4,8 @@
                                -classifies-> labels -> scores.csv (held-out cells);  all that was said -> cells.h5ad
                                -generates-> new cells against held-out ones -> scores.csv
                                -translates-> each modality of held-out cells from the others -> scores.csv
+                               -forecasts-> the last steps of held-out sequences, and which state follows which
+                                            -> scores.csv; a few forecasts.csv, transitions.csv, for looking
 
 A model is scored for each ability that it has and that can be scored; one that has none is in the table with its cost.
 Of a model that learns from labels no latent of training cells is scored against them.
@@ -19,7 +21,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellwright.core.abilities import Classifies, Decodes, Encodes, Generates, Translates
+from cellwright.core.abilities import Classifies, Decodes, Encodes, Forecasts, Generates, Translates
 from cellwright.data.prepare import Prepared, as_anndata
 from cellwright.data.write import h5ad_bytes
 from cellwright.keys import cluster_key, latent_key, predicted_key
@@ -33,11 +35,14 @@ from cellwright.tasks.cluster import ClusterOptions, best_leiden_by_labels, clus
 from cellwright.tasks.composition import composition
 from cellwright.tasks.confidence import Confidence, confidence_of
 from cellwright.tasks.embed import embed
+from cellwright.tasks.fans import fans
+from cellwright.tasks.forecast import score_forecast
 from cellwright.tasks.generate import score_generation
 from cellwright.tasks.markers import markers
 from cellwright.tasks.reconstruct import score_reconstruction
 from cellwright.tasks.reduce import reduce
 from cellwright.tasks.score import score
+from cellwright.tasks.state_transitions import clustered_states, score_transitions, state_transitions
 from cellwright.tasks.translate import score_translation
 
 WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette")
@@ -75,6 +80,8 @@ def evaluate(
         scores.append(score_generation(model, cells.source, cells.split.test, held_out=True, seed=seed))
     if isinstance(model, Translates) and len(model.schema.modalities) > 1 and len(cells.split.test):
         scores.append(score_translation(model, cells.source, cells.split.test, held_out=True, seed=seed))
+    if isinstance(model, Forecasts) and len(cells.split.test):
+        scores += _forecasts(run, model, cells, seed=seed, for_looking=for_looking)
     if scores:
         run.add_scores(pd.concat(scores, ignore_index=True))
     image = h5ad_bytes(adata)
@@ -104,6 +111,20 @@ def _embedding(
     if for_looking:
         _add_what_people_look_at(adata, use_rep, key, cells)
     return scores
+
+
+def _forecasts(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking: bool) -> list[pd.DataFrame]:
+    """The hidden ends of held-out sequences, and the states that follow states; both as tables to look at."""
+    rows = cells.split.test
+    states = clustered_states(cells.source, cells.split.train, seed=seed)
+    table = state_transitions(model, cells.source, states, rows, seed=seed)
+    if for_looking:
+        run.write_table("transitions.csv", table)
+        run.write_table("forecasts.csv", fans(model, cells.source, rows, seed=seed))
+    return [
+        score_forecast(model, cells.source, rows, held_out=True, seed=seed),
+        score_transitions(table, held_out=True, seed=seed),
+    ]
 
 
 def _classification(run: Run, adata: AnnData, model: Model, cells: Prepared, seed: int, asked: Asked) -> pd.DataFrame:

@@ -43,6 +43,12 @@ TASKS: dict[str, Task] = {
         ("obs/translated_from", "uns/cellwright"),
         "what a modality that was not measured on cells would be",
     ),
+    "forecast": Task(
+        "forecasts",
+        ("layers/sd", "layers/q05", "layers/q25", "layers/q75", "layers/q95", "uns/cellwright"),
+        "how sequences go on, and how sure that is",
+    ),
+    "state_transitions": Task("forecasts", (), "which state a model says follows which"),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
     "enrichment": Task(None, ("uns/enrichment",), "which cell types lie side by side, against permuted labels"),
     "spatial": Task(

@@ -52,6 +52,7 @@ class StepGrid(nn.Module):
     place: Tensor
     times: Tensor
     ends: Tensor
+    n_steps: Tensor
     usual_gaps: Tensor
     has_quantity: Tensor
     mean: Tensor
@@ -67,10 +68,12 @@ class StepGrid(nn.Module):
         step = np.array([np.searchsorted(known[s], t) for s, t in zip(sequence, time, strict=True)])
         place = np.ravel_multi_index((sequence, step, np.array(steps.quantity_of)), self.shape)
         padded = np.stack([np.pad(times - times[0], (0, self.shape[1] - len(times))) for times in known]) / usual
+        self.first, self.unit = [float(times[0]) for times in known], float(usual)
         # the schema has all of these; only the moments are learned, and saved
         self._keep("place", torch.from_numpy(place))
         self._keep("times", torch.from_numpy(padded).float())
         self._keep("ends", torch.tensor([(times[-1] - times[0]) / usual for times in known]).float())
+        self._keep("n_steps", torch.tensor([len(times) for times in known]))
         self._keep("usual_gaps", torch.from_numpy(np.nan_to_num(gaps, nan=usual) / usual).float())
         measured = np.zeros((self.shape[0], self.shape[2]), dtype=bool)
         measured[sequence, np.array(steps.quantity_of)] = True
@@ -115,9 +118,15 @@ class StepGrid(nn.Module):
         shape = (len(dense), *self.shape)
         return (sums / n.clamp(min=1)).reshape(shape), (n > 0).reshape(shape)
 
-    def forward(self, x: SparseRows) -> Sequences:
-        """The sequences of the rows, each without the steps at which nothing was measured."""
+    def forward(self, x: SparseRows, hidden: int = 0) -> Sequences:
+        """The sequences of the rows, each without the steps at which nothing was measured, or that are hidden.
+
+        Hidden are the last so many steps that the schema has of each sequence.
+        """
         values, observed = self.placed(x)
+        if hidden:
+            seen = torch.arange(self.shape[1], device=values.device) < (self.n_steps - hidden)[:, None]
+            observed = observed & seen[..., None]
         standard = (values - self.mean[:, None]) / self.scale[:, None]
         return self.compacted(torch.where(observed, standard, 0.0), observed)
 
@@ -144,6 +153,19 @@ class StepGrid(nn.Module):
             sequence=sequence,
             n_obs=len(values),
         )
+
+    def times_ahead(self, n_steps: int, hidden: int = 0) -> Float[Tensor, "n_sequences n_steps"]:
+        """When the steps ahead are, as `Sequences.times`: the hidden ones, then a usual gap apart behind the end."""
+        place = torch.arange(self.shape[1] + n_steps, device=self.times.device)
+        behind = self.ends[:, None] + self.usual_gaps[:, None] * (place + 1 - self.n_steps[:, None])
+        padded = functional.pad(self.times, (0, n_steps))
+        every = torch.where(place < self.n_steps[:, None], padded, behind)
+        first = (self.n_steps - hidden).clamp(min=0)[:, None]
+        return every.gather(1, first + torch.arange(n_steps, device=place.device))
+
+    def in_unit_of_data(self, times: Float[Tensor, "n_sequences n_steps"]) -> np.ndarray:
+        """Times of each sequence of the schema in the unit of its steps, (n_sequences, n_steps) float64."""
+        return times.double().numpy() * self.unit + np.array(self.first)[:, None]
 
     def inputs(self, sequences: Sequences) -> Float[Tensor, "n_sequences n_steps n_inputs"]:
         """What a network is given of each step: values, which of them were measured, and the context."""
