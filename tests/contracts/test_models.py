@@ -143,6 +143,7 @@ OTHER_VALUES_OF = {
     ("gene_shift_raw", "shift"): "shared",
     ("response_vae", "cells"): "constant",
     ("response_vae", "n_layers"): 2,
+    ("mlp_classifier", "normalisation"): "batch",
     **{(name, "n_layers"): 1 for name in SEQUENTIAL},
 }
 # an option that needs more than a value; its test is there
@@ -161,6 +162,7 @@ NEEDS = {
     "activation": {"n_layers": 1},
     "normalisation": {"n_layers": 1},
     "n_hidden": {"n_layers": 1},
+    "tuned": {"penalty": 1e6},  # none that is tried
     "dropout": {"n_layers": 1},
 }
 
