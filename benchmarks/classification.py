@@ -3,8 +3,8 @@
     python benchmarks/classification.py            # what is not in results/classification.csv yet, then the tables
     python benchmarks/classification.py --data khan_microarray
 
-Five stratified folds; of `tcga_brca_mrna` the given split with three seeds. An eighth of the training rows are validation
-rows: early stopping, temperature and threshold come from these, and no model trains on them, the baselines included.
+Five stratified folds; of `tcga_brca_mrna` the given split with three seeds. An eighth of the training rows are for
+validation: early stopping, temperature and threshold come from these; no model trains on them, baselines included.
 `held out`: one cell type has no training or validation cell; of its cells an "unsure" is the only right answer.
 """
 
@@ -123,7 +123,7 @@ def run(data: str, study: str, model: str, repeat: int) -> dict[str, float]:
 def values_of(data: str) -> AnnData:
     cells = cw.load(data)
     if data == "golub_microarray":
-        # floor and ceiling of the Affymetrix intensities, then logarithms, as in [Dudoit02]; nothing is learnt from data
+        # floor and ceiling of the intensities, then logarithms, as in [Dudoit02]; nothing is learnt from the data
         cells.X = np.log2(np.clip(np.asarray(cells.X), 100, 16_000)).astype(np.float32)
     return cells
 

@@ -144,6 +144,7 @@ OTHER_VALUES_OF = {
     ("response_vae", "cells"): "constant",
     ("response_vae", "n_layers"): 2,
     ("mlp_classifier", "normalisation"): "batch",
+    ("mlp_classifier", "scale"): True,
     **{(name, "n_layers"): 1 for name in SEQUENTIAL},
 }
 # an option that needs more than a value; its test is there

@@ -47,7 +47,7 @@ def test_it_finds_what_no_linear_function_can(corners):
 
 def test_without_hidden_layers_the_logits_are_linear(corners):
     """What is added to the values is added to the logits, wherever the values are."""
-    model = build("mlp_classifier", corners.schema, transform="none", n_layers=0)
+    model = build("mlp_classifier", corners.schema, transform="none", n_layers=0)  # as it is made, its centre is zero
     x = np.array([[0, 0], [1, 0], [0, 1], [2, -3]], dtype="f4")
     adata = AnnData(x, obs={"type": ["same"] * 4})
     minibatch = next(iter(in_order(open_data(adata, schema=corners.schema), np.arange(4), 4)))
@@ -75,3 +75,33 @@ def test_negative_values_want_no_logarithm(corners):
     model = build("mlp_classifier", corners.schema)
     with pytest.raises(UnsuitableValues, match="transform"):
         fit(model, corners, split=SPLIT, progress=False)
+
+
+def test_what_all_cells_have_in_common_changes_nothing():
+    """Intensities lie far from zero; scaled, their unit does not matter either."""
+    values = np.random.default_rng(0).normal(size=(N_OBS, 2))
+    labels = np.where(values.sum(axis=1) > 0, "up", "down")
+    near, far = source_of(values, labels), source_of(values + np.array([1000.0, -50.0]), labels)
+    options = {"n_hidden": 8, "learning_rate": 0.01}
+    assert accuracy("mlp_classifier", far, **options) == pytest.approx(
+        accuracy("mlp_classifier", near, **options), abs=0.02
+    )
+    unequal = source_of(values * np.array([1.0, 1e-4]), labels)
+    assert accuracy("mlp_classifier", unequal, scale=True, **options) > 0.9
+    assert accuracy("mlp_classifier", unequal, scale=False, **options) < 0.85
+
+
+def test_a_gap_in_a_sequence_is_the_training_mean():
+    rng = np.random.default_rng(0)
+    values = rng.normal(2, 1, size=(40, 4)).astype("f4")
+    adata = AnnData(values.copy(), obs={"type": np.array(["a", "b"])[np.arange(40) % 2]})
+    adata.X[5, 2] = np.nan
+    adata.var["time"] = np.arange(4.0)
+    source = open_data(adata, label_key="type", step_key="time")
+    model = build("mlp_classifier", source.schema, transform="none")
+    model.prepare(0, source, np.arange(40), rng)
+    model.eval()
+    found = model.logits(next(iter(in_order(source, np.array([5]), 1))))
+    adata.X[5, 2] = np.nanmean(adata.X[:, 2].astype(float))
+    filled = open_data(adata, label_key="type", step_key="time")
+    torch.testing.assert_close(found, model.logits(next(iter(in_order(filled, np.array([5]), 1)))))
