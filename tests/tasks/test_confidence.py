@@ -154,3 +154,9 @@ def test_an_accuracy_that_is_no_share_is_refused(value):
 def test_without_validation_cells_there_is_nothing_to_choose_on(model, source):
     with pytest.raises(DataError, match="must be chosen on validation cells with a label; there is none"):
         confidence_of(model, source, random_split(200, validation=0, test=0.5), accuracy=0.9)
+
+
+def test_few_validation_cells_are_warned_of(model, source):
+    few = random_split(200, validation=0.1, test=0.3)
+    with pytest.warns(UserWarning, match="few validation cells; there are 20"):
+        confidence_of(model, source, few, calibrate=True)
