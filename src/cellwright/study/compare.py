@@ -191,7 +191,13 @@ def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame
 
 
 def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
-    """What a classifier says of the cells that it learnt from tells nothing of others."""
+    """What a classifier says of the cells that it learnt from, and how surely, tells nothing of others."""
+    asked = "min_accuracy" if options.min_accuracy is not None else "calibrate" if options.calibrate else None
+    if asked and not options.validation and options.split_key is None:
+        raise OptionError(
+            f"validation of CompareOptions must be above 0 where {asked} is given, which is chosen on validation "
+            "cells; it is 0. Give a share."
+        )
     classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
     if classifiers and not options.test and options.folds is None and options.split_key is None:
         raise OptionError(
