@@ -82,3 +82,41 @@ def test_the_new_cells_are_never_written_over(cellwright, classifier, cells, dig
     assert ended.code == 2
     assert ended.sentence.startswith("--out must be another file than --data")
     assert digest(cells) == before
+
+
+def test_an_asked_for_accuracy_chooses_the_threshold_from_the_validation_cells_of_the_run(
+    cellwright, classifier, cells, tmp_path
+):
+    out = tmp_path / "said.h5ad"
+    ended = cellwright("classify", classifier, "--data", cells, "--out", out, "--min-accuracy", "0.99", "--calibrate")
+    assert ended.code == 0
+    said, there = read_h5ad(out), read_h5ad(classifier / "cells.h5ad")
+    threshold = said.uns["cellwright"]["threshold"]
+    assert f"unsure below a probability of {threshold:.3g}" in ended.out
+    unsure = said.obs["predicted"] == "unsure"
+    assert (unsure == (said.obs["predicted_probability"] < threshold)).all()
+    seen = (there.obs["split"] == "validation").to_numpy() & ~unsure.to_numpy()
+    right = said.obs["predicted"].astype(str) == said.obs["label"].astype(str)
+    assert not seen.any() or right[seen].mean() >= 0.99
+
+
+def test_a_threshold_makes_unsure_cells(cellwright, classifier, cells, tmp_path):
+    out = tmp_path / "said.h5ad"
+    assert cellwright("classify", classifier, "--data", cells, "--out", out, "--threshold", "1.1").code == 0
+    assert set(read_h5ad(out).obs["predicted"]) == {"unsure"}
+
+
+def test_a_threshold_beside_an_accuracy_is_refused(cellwright, classifier, cells, tmp_path):
+    both = ("--threshold", "0.5", "--min-accuracy", "0.9")
+    ended = cellwright("classify", classifier, "--data", cells, "--out", tmp_path / "said.h5ad", *both)
+    assert ended.code == 2
+    assert "--threshold must be left out where --min-accuracy chooses it" in ended.sentence
+
+
+def test_a_run_without_validation_cells_cannot_choose(cellwright, cells, tmp_path):
+    run = tmp_path / "run"
+    options = ("--label-key", "label", "--n-latent", "5", "--validation", "0")
+    assert cellwright("fit", "logistic", cells, "--out", run, *options).code == 0
+    ended = cellwright("classify", run, "--data", cells, "--out", tmp_path / "said.h5ad", "--min-accuracy", "0.9")
+    assert ended.code == 2
+    assert "must have labelled validation cells" in ended.sentence

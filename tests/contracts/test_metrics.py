@@ -56,6 +56,10 @@ def made(n_obs: int, seed: int) -> dict[str, np.ndarray]:
         "labels_true": np.array(["T", "B", "NK"])[codes],
         "clusters": np.where(rng.random(n_obs) < 0.8, codes, rng.integers(0, 4, n_obs)),
         "labels_predicted": np.array(["T", "B", "NK"])[np.where(np.arange(n_obs) % 4, codes, (codes + 1) % 3)],
+        "codes_true": codes,
+        "probabilities": _made_probabilities(codes),
+        # every second cell: also where there is one only
+        "answered": np.arange(n_obs) % 2 == 0,
         "latent": rng.normal(size=(n_obs, 3)) + 2 * codes[:, None],
         "x_true": x_true,
         "log_prob": -rng.gamma(2.0, size=n_obs),
@@ -96,6 +100,11 @@ def made(n_obs: int, seed: int) -> dict[str, np.ndarray]:
     }
 
 
+def _made_probabilities(codes: np.ndarray) -> np.ndarray:
+    drawn = np.random.default_rng(len(codes)).gamma(1.0, size=(len(codes), 3)) + np.eye(3)[codes]
+    return drawn / drawn.sum(axis=1, keepdims=True)
+
+
 # scikit-learn's name for each metric; those without one have a slow closed form in their own test file
 REFERENCE = {
     "ari": lambda labels_true, clusters: reference.adjusted_rand_score(labels_true, clusters),
@@ -114,6 +123,12 @@ REFERENCE = {
     "macro_precision": partial(reference.precision_score, average="macro"),
     "macro_recall": partial(reference.recall_score, average="macro"),
     "macro_f1": partial(reference.f1_score, average="macro"),
+    "brier": lambda codes, p: np.mean([reference.brier_score_loss(codes == k, p[:, k]) for k in range(3)]) * 3,
+    "log_loss": lambda codes, p: reference.log_loss(codes, p),
+    "coverage": lambda labels, answered: np.average(answered),
+    "answered_accuracy": lambda true, predicted, answered: reference.accuracy_score(
+        true[answered], predicted[answered]
+    ),
     "mean_r2": lambda treated, predicted: stats.linregress(predicted.mean(0), treated.mean(0)).rvalue ** 2,
     "mean_fit": lambda treated, predicted: reference.r2_score(treated.mean(0), predicted.mean(0)),
     "mean_mae": lambda treated, predicted: reference.mean_absolute_error(treated.mean(0), predicted.mean(0)),
@@ -147,6 +162,9 @@ PERFECT = {
     "labels_true": _LABELS,
     "labels_predicted": _LABELS,
     "clusters": np.repeat([7, 3], 10),
+    "codes_true": np.repeat([1, 0], 10),
+    "probabilities": np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0),
+    "answered": np.full(20, fill_value=True),
     "latent": _FAR_APART,
     "x_true": _VALUES,
     "log_prob": np.full(20, np.inf),

@@ -125,6 +125,7 @@ OTHER_VALUES = {
     "temperature": 5.0,
     "theta": 0.0,
     "transform": "none",
+    "tuned": True,
     "variational": True,
     "weight_decay": 0.5,
     "zeros": "preserve",
@@ -145,6 +146,8 @@ OTHER_VALUES_OF = {
     ("gene_shift_raw", "shift"): "shared",
     ("response_vae", "cells"): "constant",
     ("response_vae", "n_layers"): 2,
+    ("mlp_classifier", "normalisation"): "batch",
+    ("mlp_classifier", "scale"): True,
     **{(name, "n_layers"): 1 for name in SEQUENTIAL},
 }
 # an option that needs more than a value; its test is there
@@ -163,6 +166,7 @@ NEEDS = {
     "activation": {"n_layers": 1},
     "normalisation": {"n_layers": 1},
     "n_hidden": {"n_layers": 1},
+    "tuned": {"penalty": 1e6},  # none that is tried
     "dropout": {"n_layers": 1},
 }
 

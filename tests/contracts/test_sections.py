@@ -22,9 +22,11 @@ INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integra
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 TRANSLATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "translation_rows.py"))
 FORECASTS = runpy.run_path(str(Path(__file__).parents[1] / "report" / "forecast_rows.py"))
+CLASSIFICATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "classification_folder.py"))
 FOLDER = Path(sections.__file__).parent
 OF_FORECASTS = {"forecasts", "state_transitions"}
 OF_TISSUES = {"tissue", "enrichment"}
+OF_ANSWERS = {"confusion", "calibration"}
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,15 @@ def integration(tmp_path_factory):
     return INTEGRATION["write_integration"](tmp_path_factory.mktemp("sections") / "integration")
 
 
+@pytest.fixture(scope="module")
+def classification(tmp_path_factory):
+    return CLASSIFICATION["write_classification"](tmp_path_factory.mktemp("sections") / "classification")
+
+
 @pytest.fixture
-def study(name, comparison, responses, augmentation, recovery, integration, tissue, translation, forecasts):
+def study(
+    name, classification, comparison, responses, augmentation, recovery, integration, tissue, translation, forecasts
+):
     """The kind of study that the section is for."""
     if name in OF_FORECASTS:
         return forecasts
@@ -84,6 +93,8 @@ def study(name, comparison, responses, augmentation, recovery, integration, tiss
         return integration
     if name in OF_TISSUES:
         return tissue
+    if name in OF_ANSWERS:
+        return classification
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -100,6 +111,8 @@ def run_of(name):
             return INTEGRATION["integration_run"](study)
         if name in OF_TISSUES:
             return TISSUE["tissue_run"](study, "spatial_gae")
+        if name in OF_ANSWERS:
+            return CLASSIFICATION["classification_run"](study, "gru")
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)

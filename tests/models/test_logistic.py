@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from anndata import AnnData
 from sklearn.linear_model import LogisticRegression as Regression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -11,6 +12,7 @@ from cellwright.data.open import open_data
 from cellwright.data.split import Split
 from cellwright.errors import DataError, UnsuitableValues
 from cellwright.models import build
+from cellwright.models.logistic import TRIED
 from cellwright.train.fit import fit
 from cellwright.train.infer import over_cells
 
@@ -105,3 +107,36 @@ def test_a_gap_in_a_sequence_is_the_training_mean_and_one_in_a_cell_is_refused(n
     np.testing.assert_allclose(found, over_cells(model.classify, filled), atol=1e-5)
     with pytest.raises(UnsuitableValues, match="finite numbers"):
         probabilities(source_of(gaps), name, n_latent=4)
+
+
+@pytest.mark.parametrize(("name", "scoring"), [("logistic", "accuracy"), ("logistic_balanced", "balanced_accuracy")])
+def test_a_tuned_penalty_is_the_one_that_the_references_search_finds(name, scoring):
+    """On few components of noisy labels, where penalties differ."""
+    rng = np.random.default_rng(3)
+    noisy = np.where(rng.random(N_OBS) < 0.3, rng.permutation(LABELS), LABELS)
+    source = source_of(labels=noisy)
+    model = build(name, source.schema, transform="none", n_latent=6, tuned=True)
+    fit(model, source, split=SPLIT, progress=False)
+    latent = over_cells(model.components.encode, source).astype(float)
+    weight = "balanced" if name == "logistic_balanced" else None
+    search = GridSearchCV(
+        Regression(class_weight=weight, max_iter=10_000),
+        {"C": TRIED},
+        scoring=scoring,
+        cv=StratifiedKFold(5, shuffle=True, random_state=0),
+    ).fit(latent[SPLIT.train], noisy[SPLIT.train])
+    np.testing.assert_allclose(over_cells(model.classify, source), search.predict_proba(latent), atol=1e-4)
+
+
+def test_a_label_with_a_single_cell_does_not_end_the_tuning():
+    labels = np.where(np.arange(N_OBS) == 5, "c", np.where(LABELS == "c", "a", LABELS))
+    assert np.isfinite(probabilities(source_of(labels=labels), n_latent=4, tuned=True)).all()
+    two = Split(np.arange(2), np.arange(2, 2), np.arange(2, N_OBS))
+    assert np.isfinite(probabilities(source_of(), split=two, tuned=True)).all()
+
+
+@pytest.mark.parametrize("name", ["logistic", "knn"])
+def test_with_fewer_training_cells_than_components_there_are_as_many_as_they_span(name):
+    few = Split(np.arange(9), np.arange(9, 9), np.arange(9, N_OBS))
+    wide, narrow = (probabilities(source_of(), name, split=few, n_latent=n) for n in (N_VARS, 8))
+    np.testing.assert_allclose(wide, narrow, atol=1e-5)

@@ -10,7 +10,7 @@ from cellwright.data.split import random_split
 from cellwright.errors import AbilityError, DataError, OptionError, SchemaMismatch
 from cellwright.keys import predicted_key
 from cellwright.models import build
-from cellwright.tasks.classify import SCORES, classify, score_classification
+from cellwright.tasks.classify import OF_PROBABILITIES, SCORES, classify, score_classification
 from cellwright.train.fit import fit
 from cellwright.train.infer import over_cells
 
@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_predicted_labels_of_these_rows(model, source, c
     said = classify(model, source).obs["predicted"].astype(str).to_numpy()[SPLIT.test]
     true = cells.obs["label"].astype(str).to_numpy()[SPLIT.test]
     overall = table[table["group"] == ""].set_index("metric")["value"]
-    assert list(overall.index) == list(SCORES)
+    assert list(overall.index) == [*SCORES, *OF_PROBABILITIES]
     assert overall["accuracy"] == pytest.approx(reference.accuracy_score(true, said))
     assert overall["macro_f1"] == pytest.approx(reference.f1_score(true, said, average="macro"))
     assert set(table["task"]) == {"classify"}

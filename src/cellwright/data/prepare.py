@@ -13,6 +13,8 @@ from anndata import AnnData
 from pydantic import Field
 
 from cellwright.core.options import Options
+from cellwright.data.annotate import column_of
+from cellwright.data.grouped import given_split, grouped_fold_split, grouped_split
 from cellwright.data.open import open_data
 from cellwright.data.preprocess import PreprocessOptions, PreprocessReport, preprocess
 from cellwright.data.source import StoredSource
@@ -49,6 +51,8 @@ class SplitOptions(Options):
     folds: int | None = Field(
         None, ge=2, description="cross-validation: the seed counts through this many folds, each the test cells once"
     )
+    group_key: str | None = Field(None, description="column of obs (donor): no group is in both training and test")
+    split_key: str | None = Field(None, description="column of obs that says train, validation or test of each cell")
     seed: int = Field(0, ge=0, lt=2**32, description="of the split")
 
 
@@ -97,13 +101,25 @@ def _opened_again(source: StoredSource, adata: AnnData, keys: OpenOptions) -> St
 
 
 def split_of(source: StoredSource, options: SplitOptions) -> Split:
-    """The split of a source; with folds, `test` says nothing."""
-    if options.folds is not None:
-        return fold_split(source.annotation.label, options.folds, repeat=options.seed, validation=options.validation)
+    """The split of a source; with folds or a given split, `test` says nothing.
+
+    Raises `MissingKey` where a column is not there, and what `grouped` raises.
+    """
     shares = {"validation": options.validation, "test": options.test, "seed": options.seed}
+    codes = source.annotation.label
+    if options.split_key is not None:
+        parts = column_of(source.annotation.obs, options.split_key, "split_key")
+        return given_split(parts, codes, validation=options.validation, seed=options.seed)
+    if options.group_key is not None:
+        groups = column_of(source.annotation.obs, options.group_key, "group_key")
+        if options.folds is None:
+            return grouped_split(codes, groups, **shares)  # type: ignore[arg-type]
+        return grouped_fold_split(codes, groups, options.folds, repeat=options.seed, validation=options.validation)
+    if options.folds is not None:
+        return fold_split(codes, options.folds, repeat=options.seed, validation=options.validation)
     if source.schema.label is None:
         return random_split(source.n_obs, **shares)  # type: ignore[arg-type]
-    return stratified_split(source.annotation.label, **shares)  # type: ignore[arg-type]
+    return stratified_split(codes, **shares)  # type: ignore[arg-type]
 
 
 def as_anndata(source: StoredSource) -> AnnData:

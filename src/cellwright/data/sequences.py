@@ -77,7 +77,7 @@ def windows(
         {"step": np.repeat(middles, shape[2]), "quantity": named_quantities(names, n_windows)},
         index=[f"{name}_{index}" for index in range(n_windows) for name in names],
     )
-    out = AnnData(means.reshape(shape[0], -1).astype(np.float32), obs=_of_groups(obs, groups, kept), var=var)
+    out = AnnData(means.reshape(shape[0], -1).astype(np.float32), obs=of_groups(obs, groups, kept), var=var)
     out.layers["n_cells"] = np.repeat(n_cells.reshape(shape[0], n_windows), shape[2], axis=1)
     return out
 
@@ -128,7 +128,7 @@ def named_quantities(names: Sequence[str], n_steps: int) -> pd.Categorical:
     return pd.Categorical(np.tile(names, n_steps), categories=list(dict.fromkeys(names)))
 
 
-def _of_groups(obs: pd.DataFrame, groups: pd.Categorical, kept: np.ndarray) -> pd.DataFrame:
+def of_groups(obs: pd.DataFrame, groups: pd.Categorical, kept: np.ndarray) -> pd.DataFrame:
     """One row per group: what its cells have in common, and how many there are."""
     names = pd.Index(groups.categories.astype(str))
     cells = obs[kept]

@@ -1,6 +1,7 @@
 """Metrics: arrays in, one number out. One file per metric, one line each in `METRICS`; no torch, no AnnData."""
 
 from cellwright.metrics.accuracy import ACCURACY
+from cellwright.metrics.answered_accuracy import ANSWERED_ACCURACY
 from cellwright.metrics.ari import ARI
 from cellwright.metrics.balanced_accuracy import BALANCED_ACCURACY
 from cellwright.metrics.balanced_ari import BALANCED_ARI
@@ -9,13 +10,16 @@ from cellwright.metrics.batch_asw import BATCH_ASW
 from cellwright.metrics.best_leiden_ari import BEST_LEIDEN_ARI
 from cellwright.metrics.branch_f1 import BRANCH_F1
 from cellwright.metrics.bras import BRAS
+from cellwright.metrics.brier import BRIER
 from cellwright.metrics.c2st import C2ST
 from cellwright.metrics.change_pearson import CHANGE_PEARSON
 from cellwright.metrics.changed_genes_found import CHANGED_GENES_FOUND
 from cellwright.metrics.correlation_error import CORRELATION_ERROR
+from cellwright.metrics.coverage import COVERAGE
 from cellwright.metrics.coverage_error import COVERAGE_ERROR
 from cellwright.metrics.crps import CRPS
 from cellwright.metrics.e_distance import E_DISTANCE
+from cellwright.metrics.ece import ECE
 from cellwright.metrics.energy_score import ENERGY_SCORE
 from cellwright.metrics.entry_pearson_cell import ENTRY_PEARSON_CELL
 from cellwright.metrics.entry_pearson_gene import ENTRY_PEARSON_GENE
@@ -33,6 +37,7 @@ from cellwright.metrics.label_f1 import LABEL_F1
 from cellwright.metrics.label_transfer import TRANSFER_ACCURACY, TRANSFER_F1
 from cellwright.metrics.leiden_agreement import LEIDEN_ARI, LEIDEN_NMI
 from cellwright.metrics.lisi import CLISI, ILISI
+from cellwright.metrics.log_loss import LOG_LOSS
 from cellwright.metrics.log_mse import LOG_MSE
 from cellwright.metrics.macro_f1 import MACRO_F1
 from cellwright.metrics.macro_precision import MACRO_PRECISION
@@ -80,6 +85,11 @@ METRICS: dict[str, Metric] = {
     "macro_f1": MACRO_F1,
     "macro_precision": MACRO_PRECISION,
     "macro_recall": MACRO_RECALL,
+    "ece": ECE,
+    "brier": BRIER,
+    "log_loss": LOG_LOSS,
+    "coverage": COVERAGE,
+    "answered_accuracy": ANSWERED_ACCURACY,
     "c2st": C2ST,
     "mmd": MMD,
     "variance_error": VARIANCE_ERROR,

@@ -20,7 +20,9 @@ class Metric:
 
     `needs` are the names of the function's arguments: `labels_true`, `labels_predicted` and `clusters (n_obs,)`,
     `latent (n_obs, n_latent)`, `x_true` and `x_predicted (n_obs, n_vars)`, `x_real` and `x_generated
-    (n_obs, n_vars)`, of which row i is a cell of the same label on either side. For integrations: `batches (n_obs,)`,
+    (n_obs, n_vars)`, of which row i is a cell of the same label on either side. For classifiers that say how sure they
+    are: `probabilities (n_obs, n_labels)`, `codes_true (n_obs,)`, the columns of the true labels, and `answered
+    (n_obs,)`, whether each cell got an answer. For integrations: `batches (n_obs,)`,
     `neighbours` and `neighbours_before`, a `Neighbours` each, and `latent_before (n_obs, n_features)`, of what was not
     corrected. For two modalities in one latent space: `latent_first` and `latent_second (n_obs, n_latent)` of the same
     cells, `latent_reference (n_reference, n_latent)` and `labels_reference (n_reference,)` of others. For responses to

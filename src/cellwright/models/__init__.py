@@ -30,6 +30,7 @@ from cellwright.models.linked_cca import LinkedCCA, LinkedCCAOptions
 from cellwright.models.logistic import LogisticOptions, LogisticRegression
 from cellwright.models.magic import MAGIC, MAGICOptions
 from cellwright.models.markov_chain import MarkovChain, MarkovChainOptions
+from cellwright.models.mlp_classifier import MLPClassifier, MLPClassifierOptions
 from cellwright.models.mmd_vae import MMDVAE, MMDVAEOptions
 from cellwright.models.model import Model
 from cellwright.models.multimodal_vae import MultimodalVAE, MultimodalVAEOptions
@@ -233,6 +234,9 @@ MODELS: dict[str, Entry] = {
     ),
     "transformer_classifier": Entry(
         TransformerClassifier, TransformerClassifierOptions, "transformer that says the label; can start from a run"
+    ),
+    "mlp_classifier": Entry(
+        MLPClassifier, MLPClassifierOptions, "multilayer perceptron that says the label of a plain profile"
     ),
     "rnn": Entry(
         SequenceClassifier, SequenceClassifierOptions, "plain recurrent classifier of sequences", {"cell": "tanh"}

@@ -59,6 +59,7 @@ class NearestNeighbours(Model, Classifies):
         self.options: NearestNeighboursOptions = options
         components = PCAOptions(n_latent=options.n_latent, scale=options.scale, transform=options.transform)
         self.components = PCA(schema, components)
+        self.components.may_lack_components = True  # fifty samples of a tissue can be told apart, too
         self.references = FromData(
             {"latent": torch.zeros(0, self.components.n_latent), "label": torch.zeros(0, dtype=torch.int64)}
         )

@@ -56,6 +56,7 @@ class PCA(Model, Encodes, Decodes):
     is_baseline = True
     reads = frozenset({"views", "batch"})
     exact_n_vars: int | None = None  # in the place of EXACT_N_VARS, where it is a part that need not be exact
+    may_lack_components = False  # where it is a part: of few cells, those beyond what they span are zero
     centre: Tensor
     spread: Tensor
     offset: Tensor
@@ -124,13 +125,14 @@ class PCA(Model, Encodes, Decodes):
 
     @torch.no_grad()
     def learn(self, source: Source, rows: np.ndarray, rng: np.random.Generator) -> None:
-        if len(rows) <= self.n_latent:
+        if len(rows) <= self.n_latent and not self.may_lack_components:
             raise DataError(
                 f"PCA with {self.n_latent} components must have more training cells than that; it has "
                 f"{len(rows)}. Use a smaller n_latent."
             )
         variance = self.learn_scale(source, rows)
         explained, components = self._leading(_Blocks(source, rows, self.components.device), rng)
+        components[:, max(0, len(rows) - 1) :] = 0  # directions in which the cells do not vary are any directions
         self.components.copy_(components)
         left = float(variance.sum() - explained.sum()) / max(1, self.schema.n_vars - self.n_latent)
         self.residual_variance.fill_(max(left, 1e-12))

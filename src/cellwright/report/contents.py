@@ -51,6 +51,7 @@ class Cells:
     trajectory: dict[str, Any] | None = None
     changes: pd.DataFrame | None = None
     changes_curves: np.ndarray | None = None
+    probabilities: np.ndarray | None = None  # of each label, (n_obs, n_labels)
 
 
 @dataclass
@@ -109,7 +110,7 @@ class StoredRun:
         if not path.is_file():
             return None
         try:
-            return _read_cells(path, self.record.model, self.record.notes.get("coordinates_key"))
+            return _read_cells(path, self.record)
         except _UNREADABLE as error:
             self.problems.append(f"cells.h5ad of {self.run.path.name} could not be read: {_first_line(error)}.")
             return None
@@ -260,21 +261,23 @@ def _scores_as_leaderboard(stored: StoredRun) -> pd.DataFrame:
     return _complete(scores.assign(seconds=record.wall_seconds, peak_bytes=float(record.peak_bytes or math.nan)))
 
 
-def _read_cells(path: Path, model: str, coordinates_key: str | None) -> Cells:
+def _read_cells(path: Path, record: RunRecord) -> Cells:
     with h5py.File(path) as file:
         uns, obsm = file.get("uns", {}), file.get("obsm", {})
         names = ("markers", "composition", "enrichment", "changes")
         tables = {name: _if_table(read_elem(uns[name])) if name in uns else None for name in names}
         obs = read_elem(file["obs"])
-        places = _read_places(obsm, coordinates_key)
+        places = _read_places(obsm, record.notes.get("coordinates_key"))
+        said = obsm.get(f"{record.notes.get('predicted_key')}_probabilities")
         found = {name: read_elem(uns[name]) if name in uns else None for name in ("trajectory", "changes_curves")}
         return Cells(
             obs,
-            _read_map(obsm, model, len(obs)),
+            _read_map(obsm, record.model, len(obs)),
             **tables,
             places=places,
             trajectory=found["trajectory"] if isinstance(found["trajectory"], dict) else None,
             changes_curves=found["changes_curves"] if isinstance(found["changes_curves"], np.ndarray) else None,
+            probabilities=np.asarray(said) if isinstance(said, h5py.Dataset) and said.ndim == 2 else None,
         )
 
 

@@ -8,11 +8,12 @@ continues. A model that fails is a row that says why.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from cellwright.core.options import Options
 from cellwright.core.support import Support
@@ -25,7 +26,7 @@ from cellwright.models import build_with
 from cellwright.models.model import Model
 from cellwright.run import Run
 from cellwright.study.arm import Arm, refuse_repeated, with_baselines
-from cellwright.study.evaluate import evaluate
+from cellwright.study.evaluate import Asked, evaluate
 from cellwright.study.folder import (
     Outcome,
     attempted,
@@ -57,6 +58,33 @@ class CompareOptions(Options):
         description="cross-validation instead of --test: seed s holds out fold s of this many, stratified by label; "
         "with as many seeds, every cell is held out once",
     )
+    group_key: str | None = Field(
+        None, description="column of obs (donor, replicate): --test or --folds hold out whole groups"
+    )
+    split_key: str | None = Field(
+        None,
+        description="column of obs that says train, validation or test of each cell, instead of --test; without "
+        "validation cells, they are drawn from train",
+    )
+
+    calibrate: bool = Field(
+        default=False, description="scale the probabilities of classifiers by a temperature, fitted on validation cells"
+    )
+    min_accuracy: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="classifiers answer 'unsure' below a probability: the lowest at which answered validation "
+        "cells are right this often",
+    )
+
+    @field_validator("split_key")
+    @classmethod
+    def _is_the_only_split(cls, value: str | None, info: ValidationInfo) -> str | None:
+        for other in ("folds", "group_key"):
+            if value is not None and info.data.get(other) is not None:
+                raise ValueError(f"must be left out where {other} is given, because it says the whole split")
+        return value
 
 
 class Examine(Protocol):
@@ -101,16 +129,18 @@ def compare(
     refuse_repeated(asked, "models of CompareOptions")
     _refuse_unscored(asked, options)
     fit_options = fit_options.model_copy(update={"validation": options.validation})
-    splits = {"validation": options.validation, "test": options.test, "folds": options.folds}
+    splits = options.model_dump(include={"validation", "test", "folds", "group_key", "split_key"})
 
     def cells(seed: int) -> Prepared:
         return prepare(data, keys, SplitOptions(seed=seed, **splits), preprocessing)
 
     prepared = cells(0)  # before the plan is written: a key that is not there must not become a study's
+    _refuse_untested(asked, prepared, options)
     arms = with_baselines(asked, modalities=prepared.source.schema.modalities, real_valued=real_valued(prepared))
     arms = [arm for arm in arms if arm in asked or can_use(arm, prepared)]
     provenance = {"command": command, "open": dict(keys)}
-    study = Study(Path(out), name or data_name(data), arms, fit_options, cells, provenance, evaluate)
+    examine = partial(evaluate, asked=Asked(options.min_accuracy, options.calibrate))
+    study = Study(Path(out), name or data_name(data), arms, fit_options, cells, provenance, examine)
     plan = {"compare": options, "open": keys, "fit": fit_options, "preprocess": preprocessing}
     free = {("compare", "models"), ("compare", "seeds"), ("fit", "checkpoint_seconds")}
     write_plan(study.folder, study.name, plan, free=free)
@@ -161,12 +191,27 @@ def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame
 
 
 def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
-    """What a classifier says of the cells that it learnt from tells nothing of others."""
+    """What a classifier says of the cells that it learnt from, and how surely, tells nothing of others."""
+    asked = "min_accuracy" if options.min_accuracy is not None else "calibrate" if options.calibrate else None
+    if asked and not options.validation and options.split_key is None:
+        raise OptionError(
+            f"validation of CompareOptions must be above 0 where {asked} is given, which is chosen on validation "
+            "cells; it is 0. Give a share."
+        )
     classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
-    if classifiers and not options.test and options.folds is None:
+    if classifiers and not options.test and options.folds is None and options.split_key is None:
         raise OptionError(
             f"test of CompareOptions must be above 0 to score {classifiers[0]}, which is a classifier; it is 0. "
             "Give a share, or folds."
+        )
+
+
+def _refuse_untested(arms: Sequence[Arm], cells: Prepared, options: CompareOptions) -> None:
+    classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
+    if classifiers and not len(cells.split.test):
+        raise DataError(
+            f"obs[{options.split_key!r}] (split_key) must call cells 'test' to score {classifiers[0]}, which is a "
+            "classifier; it calls none. Give another column, or folds."
         )
 
 

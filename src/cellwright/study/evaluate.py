@@ -13,6 +13,8 @@ With labels, k-means gets their number, the same for every model. The clusters o
 centre, found on the other cells, is nearest: held-out cells enter no clustering that they are scored by.
 """
 
+import math
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 
 import numpy as np
@@ -31,6 +33,7 @@ from cellwright.tasks.ask import annotated
 from cellwright.tasks.classify import add_labels, score_classification
 from cellwright.tasks.cluster import ClusterOptions, best_leiden_by_labels, cluster, cluster_labels
 from cellwright.tasks.composition import composition
+from cellwright.tasks.confidence import Confidence, confidence_of
 from cellwright.tasks.embed import embed
 from cellwright.tasks.fans import fans
 from cellwright.tasks.forecast import score_forecast
@@ -45,7 +48,23 @@ from cellwright.tasks.translate import score_translation
 WITH_LABELS = ("ari", "nmi", "balanced_ari", "label_f1", "silhouette")
 
 
-def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking: bool) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What a classifier is asked beside its labels; see `confidence_of`."""
+
+    accuracy: float | None = None
+    calibrate: bool = False
+
+
+def evaluate(
+    run: Run,
+    model: Model,
+    cells: Prepared,
+    *,
+    seed: int,
+    for_looking: bool,
+    asked: Asked = Asked(),
+) -> None:
     """Write `scores.csv` and `cells.h5ad`, whatever the model is able to do.
 
     UMAP, markers and composition only `for_looking`, because they cost time. `cells.h5ad` comes last: a run that has
@@ -56,7 +75,7 @@ def evaluate(run: Run, model: Model, cells: Prepared, *, seed: int, for_looking:
     if isinstance(model, Encodes):
         scores += _embedding(run, adata, model, cells, seed=seed, for_looking=for_looking)
     if isinstance(model, Classifies):
-        scores.append(_classification(run, adata, model, cells, seed))
+        scores.append(_classification(run, adata, model, cells, seed, asked))
     if isinstance(model, Generates) and len(cells.split.test):
         scores.append(score_generation(model, cells.source, cells.split.test, held_out=True, seed=seed))
     if isinstance(model, Translates) and len(model.schema.modalities) > 1 and len(cells.split.test):
@@ -108,12 +127,18 @@ def _forecasts(run: Run, model: Model, cells: Prepared, *, seed: int, for_lookin
     ]
 
 
-def _classification(run: Run, adata: AnnData, model: Model, cells: Prepared, seed: int) -> pd.DataFrame:
+def _classification(run: Run, adata: AnnData, model: Model, cells: Prepared, seed: int, asked: Asked) -> pd.DataFrame:
     """Predicted labels of all cells into `adata`; scores of the held-out ones, for the others were learnt from."""
     key = predicted_key(adata.obs.columns)
     run.note("predicted_key", key)
-    add_labels(adata, model, cells.source, key_added=key)
-    return score_classification(model, cells.source, cells.split.test, held_out=True, seed=seed)
+    confidence = Confidence()
+    if asked != Asked():
+        confidence = confidence_of(model, cells.source, cells.split, **asdict(asked))
+        run.note("temperature", confidence.temperature)
+        # infinity is no JSON
+        run.note("threshold", confidence.threshold if math.isfinite(confidence.threshold) else "no cell is answered")
+    add_labels(adata, model, cells.source, key_added=key, confidence=confidence)
+    return score_classification(model, cells.source, cells.split.test, held_out=True, seed=seed, confidence=confidence)
 
 
 def _clustering(adata: AnnData, use_rep: str, key: str, cells: Prepared, seed: int, *, on_all: bool) -> pd.DataFrame:
