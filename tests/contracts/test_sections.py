@@ -19,8 +19,10 @@ TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folde
 INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 TRANSLATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "translation_rows.py"))
+TRAJECTORY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "trajectory_folder.py"))
 FOLDER = Path(sections.__file__).parent
 OF_TISSUES = {"tissue", "enrichment"}
+OF_TRAJECTORIES = {"trajectory", "changes"}
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +58,17 @@ def tissue(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def trajectories(tmp_path_factory):
+    return TRAJECTORY["write_trajectory"](tmp_path_factory.mktemp("sections") / "trajectories")
+
+
+@pytest.fixture(scope="module")
 def integration(tmp_path_factory):
     return INTEGRATION["write_integration"](tmp_path_factory.mktemp("sections") / "integration")
 
 
 @pytest.fixture
-def study(name, comparison, responses, augmentation, recovery, integration, tissue, translation):
+def study(name, comparison, responses, augmentation, recovery, integration, tissue, trajectories, translation):
     """The kind of study that the section is for."""
     if name == "translation":
         return translation
@@ -73,6 +80,8 @@ def study(name, comparison, responses, augmentation, recovery, integration, tiss
         return integration
     if name in OF_TISSUES:
         return tissue
+    if name in OF_TRAJECTORIES:
+        return trajectories
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -89,6 +98,8 @@ def run_of(name):
             return INTEGRATION["integration_run"](study)
         if name in OF_TISSUES:
             return TISSUE["tissue_run"](study, "spatial_gae")
+        if name in OF_TRAJECTORIES:
+            return TRAJECTORY["trajectory_run"](study, "vae")
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)
@@ -169,9 +180,9 @@ def test_a_section_of_a_failed_run_renders(name, comparison):
 
 
 def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(
-    name, comparison, responses, augmentation, recovery, tissue
+    name, comparison, responses, augmentation, recovery, tissue, trajectories
 ):
-    for study in (comparison, responses, augmentation, recovery, tissue):
+    for study in (comparison, responses, augmentation, recovery, tissue, trajectories):
         contents = read_contents(study)
         render_section(name, SECTIONS[name], contents, _environment())
         assert contents.problems == []

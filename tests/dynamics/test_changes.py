@@ -84,6 +84,17 @@ def test_p_is_uniform_where_nothing_follows_pseudotime():
     assert stats.kstest(found.p, "uniform").pvalue > 1e-3
 
 
+@pytest.mark.parametrize("case", ["cells that count a little", "half of the cells at one pseudotime"])
+def test_p_is_not_too_small_where_cells_count_for_little(case):
+    """It is too large then: cells of little weight, and a spline that no cell needs, count as if they were more."""
+    rng = np.random.default_rng(0)
+    time = rng.permutation(N_OBS) / N_OBS
+    weight = np.where(time > 0.5, 1.0, 0.01) if case == "cells that count a little" else np.ones(N_OBS)
+    time = time if case == "cells that count a little" else np.maximum(time, 0.55)
+    found = changes(rng.normal(size=(N_OBS, 2000)), time, weight)
+    assert (found.p < 0.05).mean() < 0.05
+
+
 def test_a_planted_curve_has_its_size_and_its_peak(cells):
     values, time = cells
     found = changes(values, time, np.ones(N_OBS))
