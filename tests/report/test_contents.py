@@ -123,7 +123,8 @@ def test_a_table_of_the_study_that_is_not_there_is_empty(study):
 @pytest.fixture
 def trajectories(tmp_path):
     builder = runpy.run_path(str(Path(__file__).with_name("trajectory_folder.py")))
-    return builder["write_trajectory"](tmp_path / "trajectories")
+    story = builder["Story"](models=("vae",), n_seeds=1)
+    return builder["write_trajectory"](tmp_path / "trajectories", story)
 
 
 def test_the_trajectory_and_the_changes_of_a_run_are_read(trajectories):

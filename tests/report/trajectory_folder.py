@@ -16,7 +16,6 @@ from cellwright.study.statistics import summarise
 
 N_OBS, N_POINTS = 90, 12
 MODELS = {"pca": 0.7, "vae": 0.9}  # order in time
-SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,15 @@ class Story:
     n_unreached: int = 0
     changes: bool = True
     umap: bool = True
+    models: tuple[str, ...] = tuple(MODELS)
+    n_seeds: int = 2
 
 
 def write_trajectory(folder: Path, story: Story = Story()) -> Path:
     """Write the study; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "study.toml").write_text('data = "marrow"\n[study]\nseeds = 3\n')
-    tables = [_write_run(folder, model, seed, story) for model in MODELS for seed in SEEDS]
+    tables = [_write_run(folder, model, seed, story) for model in story.models for seed in range(story.n_seeds)]
     summarise(pd.concat(tables)).to_csv(folder / "leaderboard.csv", index=False)
     return folder
 

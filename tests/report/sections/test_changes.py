@@ -22,12 +22,16 @@ def block_of(folder):
 
 
 def made(tmp_path, **story):
+    """The block of a study of one run, which is quicker written."""
+    story = {"models": ("vae",), "n_seeds": 1, **story}
     return block_of(BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](**story)))
 
 
 @pytest.fixture(scope="module")
 def block(tmp_path_factory):
-    return block_of(BUILDER["write_trajectory"](tmp_path_factory.mktemp("changes") / "study"))
+    return block_of(
+        BUILDER["write_trajectory"](tmp_path_factory.mktemp("changes") / "study", BUILDER["Story"](n_seeds=1))
+    )
 
 
 def rows_of(view):
@@ -77,7 +81,7 @@ def test_names_that_begin_alike_are_rows_and_views_of_their_own(tmp_path):
 
 
 def test_a_flat_curve_is_drawn(tmp_path):
-    folder = BUILDER["write_trajectory"](tmp_path / "study")
+    folder = BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](n_seeds=1))
     path = BUILDER["trajectory_run"](folder, "vae") / "cells.h5ad"
     cells = ad.read_h5ad(path)
     cells.uns["changes_curves"][0] = 3
@@ -94,7 +98,7 @@ def test_names_are_harmless(tmp_path):
 
 
 def test_a_model_without_changes_leaves_it_to_the_next(tmp_path):
-    folder = BUILDER["write_trajectory"](tmp_path / "study")
+    folder = BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](n_seeds=1))
     path = BUILDER["trajectory_run"](folder, "vae") / "cells.h5ad"
     cells = ad.read_h5ad(path)
     del cells.uns["changes"]
@@ -103,6 +107,6 @@ def test_a_model_without_changes_leaves_it_to_the_next(tmp_path):
 
 
 def test_without_changes_there_is_no_section(tmp_path, study):
-    folder = BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](changes=False))
+    folder = BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](changes=False, n_seeds=1))
     assert SECTION.context(read_contents(folder)) is None
     assert SECTION.context(read_contents(study)) is None

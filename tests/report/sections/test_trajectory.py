@@ -22,12 +22,16 @@ def block_of(folder):
 
 
 def made(tmp_path, **story):
+    """The block of a study of one run, which is quicker written."""
+    story = {"models": ("vae",), "n_seeds": 1, **story}
     return block_of(BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](**story)))
 
 
 @pytest.fixture(scope="module")
 def block(tmp_path_factory):
-    return block_of(BUILDER["write_trajectory"](tmp_path_factory.mktemp("trajectory") / "study"))
+    return block_of(
+        BUILDER["write_trajectory"](tmp_path_factory.mktemp("trajectory") / "study", BUILDER["Story"](n_seeds=1))
+    )
 
 
 def traces(block, view, axis="x"):
@@ -87,10 +91,10 @@ def test_the_tree_has_each_segment_where_it_is_in_pseudotime(block):
 
 def test_cells_that_are_not_reached_are_drawn_and_counted(tmp_path):
     block = made(tmp_path, n_unreached=10)
-    grey, cells = points(block, "vae: pseudotime")
+    grey, cells = points(block, "pseudotime")
     assert (grey["name"], len(grey["x"]), len(cells["x"])) == ("not reached", 10, 80)
     assert "10 cells that nothing connects with the root" in block["caption"]
-    assert sum(len(trace["x"]) for trace in points(block, "vae: branch")) == N_OBS
+    assert sum(len(trace["x"]) for trace in points(block, "branch")) == N_OBS
 
 
 def test_a_proposed_root_is_said(tmp_path, block):
@@ -100,12 +104,12 @@ def test_a_proposed_root_is_said(tmp_path, block):
 
 def test_without_a_umap_the_latent_is_the_map_and_is_called_so(tmp_path):
     block = made(tmp_path, umap=False)
-    titles = [note["text"] for note in block["figure"].views["vae: branch"]["layout"]["annotations"]]
+    titles = [note["text"] for note in block["figure"].views["branch"]["layout"]["annotations"]]
     assert any("vae, latent" in title for title in titles)
 
 
 def test_without_labels_a_point_says_pseudotime_and_branch(tmp_path):
-    (cells,) = points(made(tmp_path, has_labels=False), "vae: pseudotime")
+    (cells,) = points(made(tmp_path, has_labels=False), "pseudotime")
     assert cells["text"][0] == "pseudotime 0.000<br>trunk"
 
 
