@@ -11,16 +11,11 @@ from scipy import stats
 from cellwright.dynamics.lineage_tree import LineageTree, Segment
 from cellwright.errors import DataError, MissingKey, OptionError, UnsuitableValues
 from cellwright.metrics.branch_f1 import branch_f1
+from cellwright.tasks import TASKS
 from cellwright.tasks.trajectory import TrajectoryOptions, segment_names, trajectory
 
 N_OBS = 300
 BOTH = {"label_key": "label", "time_key": "time"}
-WRITTEN = {
-    "obs": {"pseudotime", "branch", "terminal"},
-    "obsm": {"fates"},
-    "obsp": {"transitions"},
-    "uns": {"trajectory"},
-}
 
 
 def planted(seed=0):
@@ -125,10 +120,11 @@ def test_diffusion_pseudotime_is_asked_from_the_root_and_brought_to_one(cells, m
 
 def test_it_writes_its_keys_and_nothing_else(one, known):
     before = known[0]
-    for slot in ("obs", "obsm", "obsp", "uns"):
-        assert set(getattr(one, slot).keys()) - set(getattr(before, slot).keys()) == WRITTEN[slot]
+    slots = ("obs", "var", "obsm", "obsp", "varm", "varp", "uns", "layers")
+    new = {f"{slot}/{key}" for slot in slots for key in set(getattr(one, slot).keys()) - set(getattr(before, slot))}
+    assert new == set(TASKS["trajectory"].writes)
     assert one.obs["pseudotime"].dtype == np.float64
-    assert one.obs["branch"].dtype == one.obs["terminal"].dtype.__class__(one.obs["branch"].cat.categories)
+    assert all(isinstance(one.obs[name].dtype, pd.CategoricalDtype) for name in ("branch", "terminal"))
     assert one.obsm["fates"].shape == (N_OBS, 2)
     assert one.obsp["transitions"].dtype == np.float32
     assert list(one.obs["terminal"].cat.categories) == fates(one)
