@@ -3,11 +3,12 @@
 import runpy
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pytest
 
 from cellwright.report.contents import read_contents
-from cellwright.report.sections.trajectory import SECTION
+from cellwright.report.sections.trajectory import SECTION, _figure, _trajectory
 
 BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "trajectory_folder.py"))
 N_OBS = BUILDER["N_OBS"]
@@ -111,6 +112,69 @@ def test_without_a_umap_the_latent_is_the_map_and_is_called_so(tmp_path):
 def test_without_labels_a_point_says_pseudotime_and_branch(tmp_path):
     (cells,) = points(made(tmp_path, has_labels=False), "pseudotime")
     assert cells["text"][0] == "pseudotime 0.000<br>trunk"
+
+
+def test_settings_that_begin_alike_are_views_of_their_own(tmp_path):
+    contents = read_contents(BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](n_seeds=1)))
+    runs = contents.runs
+    for position, run in enumerate(runs):
+        run.record.notes["setting"] = f"n_hidden=128, n_latent=10, n_layers=2, beta={position}"
+    titles = {run.title[:32] for run in runs}
+    figures = [_trajectory(run) for run in runs]
+    assert len({title.split(" ", 1)[1] for title in titles}) == 1
+    assert len(_figure([*figures, *figures[:1]]).views) == 6
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda cells: cells.uns["trajectory"].pop("curves"),
+        lambda cells: cells.uns["trajectory"].pop("arrows"),
+        lambda cells: cells.uns["trajectory"].update(curves=np.zeros((1, 12, 3))),
+        lambda cells: cells.uns["trajectory"].update(arrows=np.zeros((3, 4))),
+        lambda cells: cells.uns["trajectory"].pop("fates"),
+        lambda cells: cells.uns["trajectory"].pop("root_is_proposed"),
+        lambda cells: cells.obs.pop("branch"),
+    ],
+    ids=[
+        "no curves",
+        "no arrows",
+        "fewer curves",
+        "arrows of no length",
+        "no fates",
+        "no word of the root",
+        "no branch",
+    ],
+)
+def test_the_cells_and_the_tree_are_drawn_without_the_rest(tmp_path, damage):
+    folder = BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](models=("vae",), n_seeds=1))
+    path = BUILDER["trajectory_run"](folder, "vae") / "cells.h5ad"
+    cells = ad.read_h5ad(path)
+    damage(cells)
+    cells.write_h5ad(path)
+    block = block_of(folder)
+    assert sum(len(trace["x"]) for trace in points(block, "pseudotime")) == N_OBS
+    assert sum(len(trace["x"]) for trace in points(block, "branch")) == N_OBS
+    assert lines(block, "branch", "x2")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda cells: cells.uns["trajectory"].pop("tree"),
+        lambda cells: cells.uns["trajectory"].update(tree=cells.uns["trajectory"]["tree"].drop(columns="start")),
+        lambda cells: cells.uns["trajectory"].update(tree=cells.uns["trajectory"]["tree"].iloc[:0]),
+        lambda cells: cells.obs.pop("pseudotime"),
+    ],
+    ids=["no tree", "no start", "an empty tree", "no pseudotime"],
+)
+def test_without_a_tree_or_pseudotime_there_is_no_section(tmp_path, damage):
+    folder = BUILDER["write_trajectory"](tmp_path / "study", BUILDER["Story"](models=("vae",), n_seeds=1))
+    path = BUILDER["trajectory_run"](folder, "vae") / "cells.h5ad"
+    cells = ad.read_h5ad(path)
+    damage(cells)
+    cells.write_h5ad(path)
+    assert SECTION.context(read_contents(folder)) is None
 
 
 def test_names_are_harmless(tmp_path):
