@@ -106,7 +106,7 @@ def real(name: str, seeds: int, folder: Path, console: Console) -> Iterator[dict
 def simulated(seeds: int) -> Iterator[dict[str, Any]]:
     """Planted time, branches and fates, from counts through the components, beside what the oracle reaches."""
     for n_branches, shares in ((2, (0.4, 0.3, 0.3)), (3, (0.4, 0.3, 0.2, 0.1))):
-        for distance in (4.0, 8.0, 12.0):
+        for distance in (4.0, 8.0, 12.0, 20.0):
             asked = cw.SimulateOptions(
                 n_obs=2_000, n_branches=n_branches, label_shares=shares, label_distance=distance
             )  # fmt: skip
