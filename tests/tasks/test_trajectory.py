@@ -380,6 +380,11 @@ def test_an_end_twice_is_refused():
         TrajectoryOptions(terminal=("A", "A"))
 
 
+def test_a_bridge_for_diffusion_which_would_change_nothing_is_refused():
+    with pytest.raises(OptionError, match="bridge .* must be false where pseudotime is 'diffusion'"):
+        TrajectoryOptions(pseudotime="diffusion", bridge=True)
+
+
 def test_a_root_that_several_cells_are_called_is_refused(cells):
     cells.obs_names = ["twin", "twin", *cells.obs_names[2:]]
     with pytest.raises(OptionError, match=r"must be one cell; 2 are called 'twin'"):

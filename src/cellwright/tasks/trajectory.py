@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from scipy import sparse
 
 from cellwright.core.options import Options
@@ -76,6 +76,13 @@ class TrajectoryOptions(Options):
         if len(set(terminal)) < len(terminal):
             raise ValueError("must be different labels")
         return terminal
+
+    @field_validator("bridge")
+    @classmethod
+    def _joins_paths(cls, bridge: bool, info: ValidationInfo) -> bool:
+        if bridge and info.data.get("pseudotime") == "diffusion":
+            raise ValueError("must be false where pseudotime is 'diffusion', which has no paths to join")
+        return bridge
 
 
 def trajectory(

@@ -46,7 +46,8 @@ def _has_changes(run: StoredRun) -> bool:
 
 def _figure(table: pd.DataFrame, curves: np.ndarray) -> Figure:
     lineages = sorted(set(table["lineage"].astype(str)), key=natural)
-    views, most = {}, 1
+    views: dict[str, Json] = {}
+    most = 1
     for lineage in lineages:
         rows = np.flatnonzero((table["lineage"].astype(str) == lineage).to_numpy())[:SHOWN]
         # the first to peak on top; plotly counts rows from below
