@@ -381,7 +381,7 @@ def test_an_end_twice_is_refused():
 
 
 def test_a_bridge_for_diffusion_which_would_change_nothing_is_refused():
-    with pytest.raises(OptionError, match="bridge .* must be false where pseudotime is 'diffusion'"):
+    with pytest.raises(OptionError, match=r"bridge .* must be false where pseudotime is 'diffusion'"):
         TrajectoryOptions(pseudotime="diffusion", bridge=True)
 
 

@@ -79,7 +79,7 @@ class TrajectoryOptions(Options):
 
     @field_validator("bridge")
     @classmethod
-    def _joins_paths(cls, bridge: bool, info: ValidationInfo) -> bool:
+    def _joins_paths(cls, bridge: bool, info: ValidationInfo) -> bool:  # noqa: FBT001  pydantic calls it
         if bridge and info.data.get("pseudotime") == "diffusion":
             raise ValueError("must be false where pseudotime is 'diffusion', which has no paths to join")
         return bridge
