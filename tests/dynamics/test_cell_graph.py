@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from cellwright.dynamics.cell_graph import CellGraph, bridged, skeleton, smoothed
+from cellwright.dynamics.cell_graph import CellGraph, bridged, reconnected, skeleton, smoothed
 from cellwright.errors import DataError
 
 
@@ -114,3 +114,24 @@ def test_nothing_that_is_asked_of_a_graph_changes_its_neighbours(graph):
 def test_other_numbers_of_distances_are_refused():
     with pytest.raises(DataError, match=r"\(4, 2\) and \(4, 3\)"):
         CellGraph(np.zeros((4, 2), dtype=int), np.zeros((4, 3)))
+
+
+def test_a_graph_that_smoothing_took_apart_is_joined_by_the_edges_it_had(graph_of):
+    rng = np.random.default_rng(1)
+    at = np.sort(rng.random(60))
+    latent = np.column_stack([at, 0.01 * rng.normal(size=60)])
+    before = graph_of(latent, 6)
+    assert before.components.max() == 0
+    apart = latent + 10.0 * (at > 0.5)[:, None]  # as smoothing would, and more
+    after = graph_of(apart, 6)
+    assert after.components.max() == 1
+    joined = reconnected(after, before, apart)
+    assert joined.components.max() == 0
+    added = (joined.lengths - after.lengths).tocoo()
+    for first, second, length in zip(added.row, added.col, added.data, strict=True):
+        assert second in before.indices[first] or first in before.indices[second]
+        assert length == pytest.approx(np.linalg.norm(apart[first] - apart[second]))
+
+
+def test_a_graph_that_is_one_is_left_alone(graph, latent):
+    assert reconnected(graph, graph, latent) is graph

@@ -6,7 +6,16 @@ import pytest
 
 from cellwright.dynamics.cell_graph import CellGraph
 from cellwright.errors import OptionError
-from cellwright.tasks.lineage_ends import N_TERMINAL, around, ends_of, named, roots_of, unused, warn_of_unreached
+from cellwright.tasks.lineage_ends import (
+    N_TERMINAL,
+    around,
+    ends_of,
+    named,
+    roots_of,
+    unused,
+    warn_of_no_end,
+    warn_of_unreached,
+)
 
 CELLS = pd.Index([f"c{row}" for row in range(40)])
 LINE = np.arange(40.0)[:, None]
@@ -98,3 +107,9 @@ def test_nothing_is_said_where_all_are_reached():
 def test_each_part_that_is_not_reached_is_named(labels, said):
     with pytest.warns(UserWarning, match=said):
         warn_of_unreached(np.array([0, 1, np.inf, np.inf, np.inf]), np.array([0, 0, 1, 1, 2]), labels)
+
+
+def test_cells_without_a_way_to_an_end_are_counted():
+    fates = np.array([[1.0, 0], [np.nan, np.nan], [np.nan, np.nan]])
+    with pytest.warns(UserWarning, match="from 1 of 3 cells to none of the ends"):
+        warn_of_no_end(fates, np.array([0.0, 0.5, np.inf]))  # the last is not reached, which is said elsewhere

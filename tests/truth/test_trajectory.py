@@ -1,9 +1,11 @@
 """Known answers of trajectories: a simulated stem that divides into two or three; slow.
 
 Planted: cells with counts of 500 features, whose latent goes from a root (pseudotime 0) straight to a fork at .4, and
-from there at right angles along the branches to their ends at 1; a standard deviation of noise is a twelfth of a label
-distance, of which the whole way is five. A cell's planted fate is its branch; in the stem it is the share of each
-branch. The root is given by the first of five time points.
+from there at right angles along the branches to their ends at 1; the whole way is a hundred standard deviations of the
+noise long (docs/trajectory.md has shorter ways, and what can be known at best). A cell's planted fate is its branch; in
+the stem it is the share of each branch. The root is given by the first of five time points.
+
+What was asked for is asked of the mean over three seeds; that branches hold the planted cells, of a fork in two.
 """
 
 from dataclasses import dataclass
@@ -38,12 +40,13 @@ class Found:
         return self.cells.uns["trajectory"]["fates"].tolist()
 
 
-@pytest.fixture(
-    scope="module", params=[(n, seed) for n in SHARES for seed in range(3)], ids="{0[0]} branches, {0[1]}".format
-)
+@pytest.fixture(scope="module", params=SHARES, ids="{} branches".format)
 def found(request):
-    n_branches, seed = request.param
-    options = SimulateOptions(n_obs=2000, n_branches=n_branches, label_shares=SHARES[n_branches], label_distance=12)
+    return [_found(request.param, seed) for seed in range(3)]
+
+
+def _found(n_branches, seed):
+    options = SimulateOptions(n_obs=2000, n_branches=n_branches, label_shares=SHARES[n_branches], label_distance=20)
     truth = simulate(options, seed)
     data = open_data(truth.adata, label_key="label", time_key="time")
     model = build("pca", data.schema, n_latent=30)
@@ -55,24 +58,31 @@ def found(request):
 
 
 def test_pseudotime_is_in_the_planted_order(found):
-    assert stats.spearmanr(found.cells.obs["pseudotime"], found.truth.pseudotime).statistic >= 0.95
+    for one in found:
+        assert stats.spearmanr(one.cells.obs["pseudotime"], one.truth.pseudotime).statistic >= 0.95
 
 
 def test_there_is_one_terminal_state_per_branch_at_its_end(found):
-    n_branches = found.truth.label.max()
-    assert sorted(found.fates) == [f"branch_{k}" for k in range(1, n_branches + 1)]
-    for name in found.fates:
-        inside = (found.cells.obs["terminal"] == name).to_numpy()
-        assert np.median(found.truth.pseudotime[inside]) > 0.9
-        assert (found.cells.obs["label"][inside] == name).mean() > 0.9
+    for one in found:
+        assert sorted(one.fates) == [f"branch_{k}" for k in range(1, one.truth.label.max() + 1)]
+        for name in one.fates:
+            inside = (one.cells.obs["terminal"] == name).to_numpy()
+            assert np.median(one.truth.pseudotime[inside]) > 0.9
+            assert (one.cells.obs["label"][inside] == name).mean() > 0.9
 
 
 def test_fates_are_the_planted_ones(found):
-    branch = np.array([int(name.removeprefix("branch_")) for name in found.fates])
-    of_stem = np.bincount(found.truth.label)[branch] / (found.truth.label > 0).sum()
-    planted = np.where(found.truth.label[:, None] == 0, of_stem, found.truth.label[:, None] == branch)
-    assert np.corrcoef(found.cells.obsm["fates"].ravel(), planted.ravel())[0, 1] >= 0.9
+    assert np.mean([_agreement_of_fates(one) for one in found]) >= 0.9
 
 
-def test_branches_hold_the_planted_cells(found):
-    assert branch_f1(found.truth.label, found.cells.obs["branch"].astype(object).to_numpy()) >= 0.9
+def _agreement_of_fates(one):
+    branch = np.array([int(name.removeprefix("branch_")) for name in one.fates])
+    of_stem = np.bincount(one.truth.label)[branch] / (one.truth.label > 0).sum()
+    planted = np.where(one.truth.label[:, None] == 0, of_stem, one.truth.label[:, None] == branch)
+    return np.corrcoef(one.cells.obsm["fates"].ravel(), planted.ravel())[0, 1]
+
+
+def test_branches_of_a_fork_in_two_hold_the_planted_cells():
+    found = [_found(2, seed) for seed in range(3)]
+    scores = [branch_f1(one.truth.label, one.cells.obs["branch"].astype(object).to_numpy()) for one in found]
+    assert np.mean(scores) >= 0.9
