@@ -56,7 +56,7 @@ class Cells:
         "vae:n_latent=10",
     )
     where: str | None = None  # a column of obs that is true for the cells that are used
-    bridge: bool = False
+    bridge: bool = False  # then without diffusion pseudotime, which takes no bridges
 
 
 ERYTHROID = "7MEP<6Ery<5Ery<4Ery<3Ery<2Ery<1Ery"
@@ -82,7 +82,7 @@ def real(name: str, seeds: int, folder: Path, console: Console) -> Iterator[dict
     root = given.root
     if root in cells.obs:
         root = str(cells.obs_names[cells.obs[root].astype(bool)][0])
-    for pseudotime in PSEUDOTIMES:
+    for pseudotime in PSEUDOTIMES[:1] if given.bridge else PSEUDOTIMES:
         board = cw.trajectory_study(
             cells,
             cw.TrajectoryStudyOptions(models=given.models, seeds=seeds, orders=given.orders),
@@ -106,7 +106,7 @@ def real(name: str, seeds: int, folder: Path, console: Console) -> Iterator[dict
 def simulated(seeds: int) -> Iterator[dict[str, Any]]:
     """Planted time, branches and fates, from counts through the components, beside what the oracle reaches."""
     for n_branches, shares in ((2, (0.4, 0.3, 0.3)), (3, (0.4, 0.3, 0.2, 0.1))):
-        for distance in (4.0, 8.0, 12.0):
+        for distance in (4.0, 8.0, 12.0, 20.0):
             asked = cw.SimulateOptions(
                 n_obs=2_000, n_branches=n_branches, label_shares=shares, label_distance=distance
             )  # fmt: skip

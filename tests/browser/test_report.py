@@ -24,6 +24,7 @@ RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_
 INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folder.py"))
+TRAJECTORY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "trajectory_folder.py"))
 OPTIONS = [
     "--headless=new",
     "--no-sandbox",
@@ -379,3 +380,27 @@ def test_a_tissue_is_drawn_in_its_proportions_and_a_button_changes_the_model(bro
         )
         == 3 * 288
     )
+
+
+def test_a_trajectory_is_drawn_with_all_its_cells_whichever_model_and_colour(browser, tmp_path):
+    open_page(browser, report(TRAJECTORY["write_trajectory"](tmp_path / "study")))
+    cells = (
+        "return document.querySelector('#trajectory .canvas').data.filter(trace => trace.mode === 'markers')"
+        ".reduce((n, trace) => n + trace.x.length, 0)"
+    )
+    n_obs = TRAJECTORY["N_OBS"]
+    for view in ("vae: pseudotime", "vae: branch", "pca: branch"):
+        choose(browser, "#trajectory select", view)
+        assert browser.execute_script(cells) == n_obs
+    rows = "return document.querySelector('#changes .canvas').data[0].z.length"
+    click(browser, "#changes .buttons button", "myeloid")
+    assert browser.execute_script(rows) == len(TRAJECTORY["Story"]().features)
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_hostile_names_of_a_trajectory_do_not_run(browser, tmp_path):
+    story = TRAJECTORY["Story"](fates=HOSTILE, features=HOSTILE, labels=(*HOSTILE, "c"), cell=HOSTILE[0])
+    open_page(browser, report(TRAJECTORY["write_trajectory"](tmp_path / "hostile", story)))
+    assert browser.title == "hostile · cellwright"
+    assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -23,10 +23,12 @@ RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_f
 TRANSLATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "translation_rows.py"))
 FORECASTS = runpy.run_path(str(Path(__file__).parents[1] / "report" / "forecast_rows.py"))
 CLASSIFICATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "classification_folder.py"))
+TRAJECTORY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "trajectory_folder.py"))
 FOLDER = Path(sections.__file__).parent
 OF_FORECASTS = {"forecasts", "state_transitions"}
 OF_TISSUES = {"tissue", "enrichment"}
 OF_ANSWERS = {"confusion", "calibration"}
+OF_TRAJECTORIES = {"trajectory", "changes"}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,11 @@ def tissue(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def trajectories(tmp_path_factory):
+    return TRAJECTORY["write_trajectory"](tmp_path_factory.mktemp("sections") / "trajectories")
+
+
+@pytest.fixture(scope="module")
 def integration(tmp_path_factory):
     return INTEGRATION["write_integration"](tmp_path_factory.mktemp("sections") / "integration")
 
@@ -78,7 +85,17 @@ def classification(tmp_path_factory):
 
 @pytest.fixture
 def study(
-    name, classification, comparison, responses, augmentation, recovery, integration, tissue, translation, forecasts
+    name,
+    classification,
+    comparison,
+    responses,
+    augmentation,
+    recovery,
+    integration,
+    tissue,
+    translation,
+    trajectories,
+    forecasts,
 ):
     """The kind of study that the section is for."""
     if name in OF_FORECASTS:
@@ -95,6 +112,8 @@ def study(
         return tissue
     if name in OF_ANSWERS:
         return classification
+    if name in OF_TRAJECTORIES:
+        return trajectories
     return responses if name.startswith("respon") or name == "remedies" else comparison
 
 
@@ -113,6 +132,8 @@ def run_of(name):
             return TISSUE["tissue_run"](study, "spatial_gae")
         if name in OF_ANSWERS:
             return CLASSIFICATION["classification_run"](study, "gru")
+        if name in OF_TRAJECTORIES:
+            return TRAJECTORY["trajectory_run"](study, "vae")
         if name.startswith("respon") or name == "remedies":
             return RESPONSES["response_run"](study, "scgen")
         return BUILDER["run_folder"](study, "vae", 0)
@@ -209,11 +230,15 @@ def test_a_section_of_a_failed_run_renders(name, comparison):
 
 
 def test_a_section_says_nothing_or_something_of_the_other_kinds_of_study(
-    name, comparison, responses, augmentation, recovery, tissue
+    name, comparison, responses, augmentation, recovery, tissue, trajectories
 ):
     for study in (comparison, responses, augmentation, recovery, tissue):
         _, problems = whole(name, study)
         assert problems == []
+    for study in (comparison, responses, augmentation, recovery, tissue, trajectories):
+        contents = read_contents(study)
+        render_section(name, SECTIONS[name], contents, _environment())
+        assert contents.problems == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from cellwright.errors import DataError
-from cellwright.metrics.time_order import time_order
+from cellwright.metrics.time_order import TIME_ORDER, time_order
 
 
 def test_it_is_scipys_correlation_of_ranks():
@@ -41,3 +41,19 @@ def test_one_pseudotime_for_all_says_nothing():
 def test_what_has_no_order_is_refused(pseudotime, time, said):
     with pytest.raises(DataError, match=said):
         time_order(pseudotime, time)
+
+
+def test_within_a_label_it_is_the_order_of_the_cells_of_that_label():
+    """Which need not be that of all: here the labels follow each other, and within the second time runs backwards."""
+    time = np.arange(20.0)
+    labels = np.repeat(["first", "second"], 10)
+    pseudotime = np.where(labels == "first", time, 100 - time)
+    by_label = TIME_ORDER.per_label(labels, pseudotime=pseudotime, time=time)
+    assert by_label == pytest.approx({"first": 1, "second": -1})
+    assert time_order(pseudotime, time) > 0.4
+
+
+def test_a_label_whose_cells_have_one_time_has_no_value():
+    labels, time = np.repeat(["first", "second"], 5), np.array([0.0] * 5 + [1, 2, 3, 4, 5])
+    by_label = TIME_ORDER.per_label(labels, pseudotime=np.arange(10.0), time=time)
+    assert by_label == pytest.approx({"first": np.nan, "second": 1}, nan_ok=True)

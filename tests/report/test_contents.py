@@ -1,7 +1,11 @@
+import runpy
 import shutil
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from anndata.io import write_elem
 
 from cellwright.errors import RunError
 from cellwright.report.contents import read_contents, read_table
@@ -113,4 +117,31 @@ def test_a_plan_that_cannot_be_read_is_empty_and_said(copy):
 def test_a_table_of_the_study_that_is_not_there_is_empty(study):
     contents = read_contents(study)
     assert len(contents.table("remedies.csv", ["model"], ["difference"])) == 0
+    assert contents.problems == []
+
+
+@pytest.fixture
+def trajectories(tmp_path):
+    builder = runpy.run_path(str(Path(__file__).with_name("trajectory_folder.py")))
+    story = builder["Story"](models=("vae",), n_seeds=1)
+    return builder["write_trajectory"](tmp_path / "trajectories", story)
+
+
+def test_the_trajectory_and_the_changes_of_a_run_are_read(trajectories):
+    cells = read_contents(trajectories).shown("marrow")["vae"].cells
+    assert list(cells.trajectory["tree"]["segment"]) == ["trunk", "erythroid", "myeloid"]
+    assert len(cells.changes) == len(cells.changes_curves) == 8
+
+
+def test_what_is_no_trajectory_is_none(study, trajectories):
+    cells = read_contents(study).shown("pbmc")["vae"].cells
+    assert (cells.trajectory, cells.changes, cells.changes_curves) == (None, None, None)
+    (path,) = (trajectories / "runs").glob("marrow-vae-*-s0/cells.h5ad")
+    with h5py.File(path, "a") as file:
+        for name in ("trajectory", "changes", "changes_curves"):
+            del file["uns"][name]
+            write_elem(file["uns"], name, "another's")
+    contents = read_contents(trajectories)
+    cells = contents.shown("marrow")["vae"].cells
+    assert (cells.trajectory, cells.changes, cells.changes_curves) == (None, None, None)
     assert contents.problems == []

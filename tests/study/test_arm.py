@@ -4,9 +4,9 @@ import pytest
 
 from cellwright.core.schema import Categories, Schema
 from cellwright.core.support import Support
-from cellwright.errors import OptionError
+from cellwright.errors import AbilityError, OptionError
 from cellwright.models import MODELS, build_with
-from cellwright.study.arm import Arm, with_baselines
+from cellwright.study.arm import Arm, at_width, encoders_asked, with_baselines
 
 
 def test_settings_are_read_with_their_types():
@@ -119,3 +119,28 @@ def test_baselines_of_real_values_decode_what_has_no_least_value():
     )
     for arm in arms[:-1]:
         assert build_with(arm.model, schema, arm.options()).support <= Support.real, arm.model
+
+
+def test_encoders_that_are_asked_for_are_arms():
+    assert encoders_asked(["vae:n_latent=3", "pca"], "models", "find domains") == [
+        Arm("vae", {"n_latent": 3}),
+        Arm("pca"),
+    ]
+
+
+def test_a_model_that_does_not_encode_cannot_answer_a_question_about_latents():
+    with pytest.raises(
+        AbilityError, match=r"gan cannot find domains: it lacks the ability 'encodes'\. .*\bvae\b.* can"
+    ):
+        encoders_asked(["vae", "gan"], "models", "find domains")
+
+
+def test_the_same_encoder_twice_is_refused_in_whatever_spelling():
+    with pytest.raises(OptionError, match=r"models of Options must be different; pca .*twice"):
+        encoders_asked(["pca:n_latent=30", "pca"], "models of Options", "find domains")
+
+
+def test_a_width_is_a_change_of_the_arm_and_nothing_else():
+    arm = Arm("pca", {"scale": False, "n_latent": 9})
+    assert at_width(arm, 4) == Arm("pca", {"scale": False, "n_latent": 4})
+    assert arm.changes["n_latent"] == 9

@@ -8,7 +8,7 @@ alike. Differs from [ZelnikManor04] in the exponent, which is the distance and n
 References: [ZelnikManor04] a scale of its own for each point; [vanDijk18] smoothing by a random walk.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,7 @@ class CellGraph:
 
     indices: np.ndarray  # (n_obs, n_neighbors)
     distances: np.ndarray  # (n_obs, n_neighbors)
+    further: sparse.csr_matrix | None = None  # symmetric lengths between cells that are no neighbours of each other
 
     def __post_init__(self) -> None:
         if self.indices.shape != self.distances.shape or self.indices.ndim != 2:
@@ -52,7 +53,8 @@ class CellGraph:
         """The distance between cells of which one is a neighbour of the other; none is zero, which would be no edge."""
         nearest_apart = np.finfo(np.float64).tiny
         graph = self.of_values(np.maximum(self.distances.astype(np.float64), nearest_apart))
-        return graph.maximum(graph.T).tocsr()
+        graph = graph.maximum(graph.T)
+        return (graph if self.further is None else graph.maximum(self.further)).tocsr()
 
     @cached_property
     def outgoing(self) -> sparse.csr_matrix:
@@ -98,6 +100,23 @@ def smoothed(latent: np.ndarray, graph: CellGraph, n_steps: int) -> np.ndarray:
     for _ in range(n_steps):
         latent = STAYS * latent + (1 - STAYS) * (walk @ latent)
     return latent
+
+
+def reconnected(graph: CellGraph, before: CellGraph, latent: np.ndarray) -> CellGraph:
+    """The graph of a smoothed latent with the edges of the graph `before` that lead between its parts.
+
+    Where cells are few, smoothing draws both sides of a gap apart, and what was one graph falls into two.
+    """
+    component = graph.components
+    rows = np.repeat(np.arange(graph.n_obs), before.indices.shape[1])
+    columns = before.indices.ravel()
+    between = component[rows] != component[columns]
+    if not between.any():
+        return graph
+    rows, columns = rows[between], columns[between]
+    apart = np.maximum(np.linalg.norm(latent[rows] - latent[columns], axis=1), np.finfo(np.float64).tiny)
+    edges = sparse.csr_matrix((apart, (rows, columns)), shape=(graph.n_obs, graph.n_obs))
+    return replace(graph, further=edges.maximum(edges.T).tocsr())
 
 
 def bridged(graph: CellGraph, latent: np.ndarray) -> sparse.csr_matrix:

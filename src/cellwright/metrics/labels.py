@@ -22,7 +22,7 @@ def codes_of(labels: Labels, role: str) -> tuple[np.ndarray, list[str]]:
 
 
 def label_name(value: object) -> str:
-    """What a label is called: 1.0 and 1 are one."""
+    """What a label is called in tables."""
     # pandas makes floats of integers that stand beside a missing value; 1.0 and 1 must be one label
     return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
 

@@ -82,6 +82,18 @@ def unused(name: str, taken: Collection[str]) -> str:
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
+def warn_of_no_end(fates: np.ndarray, pseudotime: np.ndarray) -> None:
+    """Say how many cells have a pseudotime, and no way to an end."""
+    lost = np.isfinite(pseudotime) & np.isnan(fates).any(axis=1)
+    if lost.any():
+        warnings.warn(
+            f"the walk leads from {lost.sum()} of {len(lost)} cells to none of the ends; they have no fates and no "
+            "branch. Give more neighbours, transitions 'soft', or no terminal labels.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def warn_of_unreached(pseudotime: np.ndarray, component: np.ndarray, labels: pd.Series | None) -> None:
     """Say which parts of the graph nothing connects with the root."""
     unreached = ~np.isfinite(pseudotime)

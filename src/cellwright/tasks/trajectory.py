@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from scipy import sparse
 
 from cellwright.core.options import Options
 from cellwright.dynamics.branches import branches
-from cellwright.dynamics.cell_graph import CellGraph, bridged, skeleton, smoothed
+from cellwright.dynamics.cell_graph import CellGraph, bridged, reconnected, skeleton, smoothed
 from cellwright.dynamics.fates import fates
 from cellwright.dynamics.geodesic import geodesic, to_unit
 from cellwright.dynamics.lineage_tree import LineageTree, lineage_tree, maxima
@@ -38,6 +38,7 @@ from cellwright.tasks.lineage_ends import (
     rows_of_label,
     rows_of_root,
     unused,
+    warn_of_no_end,
     warn_of_unreached,
 )
 from cellwright.tasks.neighbours import nearest, representation
@@ -76,6 +77,13 @@ class TrajectoryOptions(Options):
         if len(set(terminal)) < len(terminal):
             raise ValueError("must be different labels")
         return terminal
+
+    @field_validator("bridge")
+    @classmethod
+    def _joins_paths(cls, bridge: bool, info: ValidationInfo) -> bool:  # noqa: FBT001  pydantic calls it
+        if bridge and info.data.get("pseudotime") == "diffusion":
+            raise ValueError("must be false where pseudotime is 'diffusion', which has no paths to join")
+        return bridge
 
 
 def trajectory(
@@ -137,8 +145,9 @@ def found_in(
     """The trajectory through a latent; see `trajectory`."""
     walk = CellGraph(*nearest(latent, options.n_neighbors, seed))
     n_near = max(1, options.n_neighbors // 2)
-    smooth = smoothed(latent, CellGraph(walk.indices[:, :n_near], walk.distances[:, :n_near]), options.n_smooth)
-    paths = CellGraph(*nearest(smooth, n_near, seed))
+    near = CellGraph(walk.indices[:, :n_near], walk.distances[:, :n_near])
+    smooth = smoothed(latent, near, options.n_smooth)
+    paths = reconnected(CellGraph(*nearest(smooth, n_near, seed)), near, smooth)
     lengths = bridged(paths, smooth) if options.bridge else paths.lengths
     bones = skeleton(paths, lengths)
     roots, proposed = roots_of(options.root, paths, smooth, cells, labels, time)
@@ -157,6 +166,7 @@ def found_in(
     if options.bridge:
         steps = over_bridges(steps, lengths - paths.lengths, order, walk.indices.shape[1])
     probabilities = fates(steps, terminal, order)
+    warn_of_no_end(probabilities, order)
     of_roots = probabilities[roots][np.isfinite(probabilities[roots]).all(axis=1)]
     at_root = of_roots.mean(axis=0) if len(of_roots) else np.zeros(len(tips))
     segment = branches(probabilities, tree, at_root)

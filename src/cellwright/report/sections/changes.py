@@ -46,12 +46,16 @@ def _has_changes(run: StoredRun) -> bool:
 
 def _figure(table: pd.DataFrame, curves: np.ndarray) -> Figure:
     lineages = sorted(set(table["lineage"].astype(str)), key=natural)
-    views, most = {}, 1
+    views: dict[str, Json] = {}
+    most = 1
     for lineage in lineages:
         rows = np.flatnonzero((table["lineage"].astype(str) == lineage).to_numpy())[:SHOWN]
         # the first to peak on top; plotly counts rows from below
         rows = rows[np.argsort(-curves[rows].argmax(axis=1), kind="stable")]
-        views[in_figure(lineage, 24)] = {"data": [_heat_map(table.iloc[rows], curves[rows])], "layout": _layout()}
+        shown = table.iloc[rows]
+        name = in_figure(lineage, 24)
+        name = name if name not in views else f"{name} ({len(views) + 1})"  # what is cut may be alike
+        views[name] = {"data": [_heat_map(shown, curves[rows])], "layout": _layout(shown["feature"])}
         most = max(most, len(rows))
     height = 90 + ROW_PIXELS * most
     as_list = "Lineage" if len(lineages) > 6 else ""
@@ -65,7 +69,7 @@ def _heat_map(table: pd.DataFrame, curves: np.ndarray) -> Json:
         "type": "heatmap",
         "z": np.round((curves - low) / np.where(span > 0, span, 1), 3).tolist(),
         "x": np.linspace(0, 1, curves.shape[1]).round(3).tolist(),
-        "y": [in_figure(name, 24) for name in table["feature"]],
+        "y": list(range(len(table))),  # by names, rows of one name, and of names cut alike, would be one
         "customdata": [[text] * curves.shape[1] for text in said],
         "hovertemplate": "%{customdata}<extra></extra>",
         "colorscale": SEQUENTIAL,
@@ -83,9 +87,10 @@ def _said(row: dict[Hashable, Any]) -> str:
     )
 
 
-def _layout() -> Json:
+def _layout(features: pd.Series) -> Json:
+    rows = {"tickvals": list(range(len(features))), "ticktext": [in_figure(name, 24) for name in features]}
     return layout(
         xaxis=axis(title=axis_title("from the first to the last pseudotime of the lineage"), showgrid=False),
-        yaxis=axis(showgrid=False, dtick=1),
+        yaxis=axis(showgrid=False, **rows),
         margin={"l": 110, "r": 16, "t": 10, "b": 50},
     )

@@ -82,7 +82,7 @@ def _trajectory(run: StoredRun) -> Trajectory | None:
     if cells is None or cells.trajectory is None or cells.map is None or "pseudotime" not in cells.obs:
         return None
     tree = cells.trajectory.get("tree")
-    if not isinstance(tree, pd.DataFrame) or not set(tree.columns) >= _TREE_COLUMNS:
+    if not isinstance(tree, pd.DataFrame) or not set(tree.columns) >= _TREE_COLUMNS or not len(tree):
         return None
     every = slice(None, None, -(-len(cells.obs) // MOST_CELLS))
     order = cells.obs["pseudotime"].to_numpy(np.float64)
@@ -122,6 +122,7 @@ def _figure(found: list[Trajectory]) -> Figure:
         colour = _branch_colours(one)
         for by in ("pseudotime", "branch"):
             name = by if len(found) == 1 else f"{short(one.title, 32)}: {by}"
+            name = name if name not in views else f"{name} ({len(views) + 1})"  # what is cut may be alike
             cells = _by_pseudotime(one) if by == "pseudotime" else _by_branch(one, colour)
             drawn = [*cells, *_arrows(one), *_curves(one, colour), *_tree(one, colour)]
             views[name] = {"data": drawn, "layout": _layout(one)}
