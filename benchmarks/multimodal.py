@@ -57,7 +57,7 @@ DATA = {
         {"rna": "snareseq_cortex_rna", "atac": "snareseq_cortex_atac"},
         {"label_key": "cell_type"},
         {"atac": {"name": "poisson"}},
-        tuned={"modality_weights": {"atac": 0.1}, "modality_dropout": 0.0},
+        tuned={"modality_weights": {"atac": 0.1}, "modality_dropout": 0.1},
     ),
     "pbmc_mosaic": Data(
         {"rna": "pbmc_mosaic_rna", "protein": "pbmc_mosaic_protein"},

@@ -31,6 +31,7 @@ from cellwright.tasks.score_alignment import score_alignment
 # of peaks within 100,000 base pairs of a gene's start, with the decay of ArchR's and MAESTRO's gene scores
 PEAKS = PeakLinkOptions(upstream=2_000, reach=100_000, decay=10_000)
 EPOCHS = {"sln111": 10, "snareseq": 5}  # about 650 and 400 steps of 256 cells
+N_KINDS = 10  # on all data sets: how many types there are is known from labels alone
 # title -> model, its options; whether it is told the links
 ARMS = {
     "linked features": ("linked_features", {}, True),
@@ -39,7 +40,7 @@ ARMS = {
     "aligned VAE, adversarial": ("aligned_vae", {"alignment": "adversarial"}, True),
     "aligned VAE, Sinkhorn": ("aligned_vae", {"alignment": "sinkhorn"}, True),
     "aligned VAE, MMD": ("aligned_vae", {"alignment": "mmd"}, True),
-    "aligned VAE, balanced": ("aligned_vae", {"alignment": "adversarial", "n_kinds": 15}, True),
+    "aligned VAE, balanced": ("aligned_vae", {"alignment": "adversarial", "n_kinds": N_KINDS}, True),
     "aligned VAE, links alone": ("aligned_vae", {"alignment": "none"}, True),
     "aligned VAE, no links": ("aligned_vae", {"alignment": "adversarial"}, False),
 }

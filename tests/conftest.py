@@ -28,6 +28,14 @@ _CHECKED = ["core", "nn", "likelihoods", "losses", "metrics", "models"]
 install_import_hook([f"cellwright.{room}" for room in _CHECKED], "beartype.beartype")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk():
+    """Files are not forced to the disk: no test cuts the power, and there are tens of thousands of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """A function: name of a data set -> its path; skips with the reason where the folder is absent."""

@@ -75,6 +75,15 @@ def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_file_is_on_the_disk_as_a_whole_before_it_has_its_name(tmp_path, monkeypatch):
+    target, forced = tmp_path / "a.txt", []
+    monkeypatch.setattr(os, "fsync", lambda number: forced.append((os.fstat(number).st_size, target.exists())))
+    with replacing(target) as path:
+        path.write_text("whole")
+    assert forced == [(5, False)]
+    assert target.read_text() == "whole"
+
+
 def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")

@@ -38,7 +38,7 @@ _PROGRAM = runpy.run_path(str(ANSWERS))
 answers, per_cell = _PROGRAM["answers"], _PROGRAM["per_cell"]
 
 # of the options that a model has, so that the tests are fast
-SMALL = {"n_latent": 4, "n_smooth": 4, "links": str(Path(__file__).with_name("links.csv"))}
+SMALL = {"n_latent": 4, "n_smooth": 4, "n_steps": 10, "links": str(Path(__file__).with_name("links.csv"))}
 SHORT = FitOptions(max_epochs=3, validation=0.2, batch_size=64)
 SHORTEST = SHORT.model_copy(update={"max_epochs": 1})  # enough for an option to change something
 # for every option a value that is not its default; a new option without a line here fails the test below
