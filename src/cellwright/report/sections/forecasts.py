@@ -37,7 +37,7 @@ FORECAST = PALETTE[0]
 BANDS = (("q05", "q95", "rgba(0,114,178,0.16)", "9 of 10"), ("q25", "q75", "rgba(0,114,178,0.32)", "half"))
 QUANTILES = [name for band in BANDS for name in band[:2]]
 N_COLUMNS, MOST_PANELS = 2, 6
-PANEL, TOP, BOTTOM = 210, 66, 44  # pixels
+PANEL, TOP, BOTTOM, BETWEEN = 210, 66, 44, 58  # pixels
 
 
 def context(contents: Contents) -> Context | None:
@@ -167,7 +167,7 @@ def _view(table: pd.DataFrame, series: list[tuple[str, str, str]], n_columns: in
     axes: Json = {}
     titles = []
     inside = height - TOP - BOTTOM
-    places = grid(len(series), n_columns, 0.09, min(0.3, 58 / inside * max(1, -(-len(series) // n_columns)) / 2))
+    places = grid(len(series), n_columns, 0.09, BETWEEN / inside)
     for at, ((row, sequence, quantity), (x, y)) in enumerate(zip(series, places, strict=True)):
         of = table[(table["row"] == row) & (table["sequence"] == sequence) & (table["quantity"] == quantity)]
         traces += _panel(of.sort_values("step"), at)
