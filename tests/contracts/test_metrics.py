@@ -82,6 +82,13 @@ def made(n_obs: int, seed: int) -> dict[str, np.ndarray]:
         "x_after": rng.normal(size=x_true.shape),
         "x_first": x_true,
         "x_second": rng.normal(size=x_true.shape),
+        "x_future": x_true,
+        "x_forecast": x_true + rng.normal(size=x_true.shape),
+        "x_draws": x_true[:, :, None] + rng.normal(size=(*x_true.shape, 7)),
+        "transitions_true": rng.dirichlet(np.ones(4), n_obs),
+        "transitions_learned": rng.dirichlet(np.ones(4), n_obs),
+        "terminal_true": np.arange(n_obs) % 3 == 0,
+        "terminal_learned": np.arange(n_obs) % 2 == 0,
         # a marker of each label that the others lack
         "x_measured": 10.0 * (codes[:, None] == np.arange(4)),
         "batches": rng.choice(["first", "second"], n_obs),
@@ -128,6 +135,15 @@ REFERENCE = {
     "change_pearson": lambda control, treated, predicted: (
         stats.pearsonr(treated.mean(0) - control.mean(0), predicted.mean(0) - control.mean(0)).statistic
     ),
+    "forecast_rmse": lambda future, said: reference.root_mean_squared_error(future.ravel(), said.ravel()),
+    "forecast_r2": lambda future, said: reference.r2_score(future, said, multioutput="variance_weighted"),
+    "transition_l1": lambda true, learned: np.mean(
+        [distance.cityblock(p, q) / 2 for p, q in zip(true, learned, strict=True)]
+    ),
+    "transition_kl": lambda true, learned: np.mean(
+        stats.entropy(*(0.999 * rows.T + 0.00025 for rows in (true, learned)))
+    ),
+    "terminal_recall": reference.recall_score,
     "e_distance": lambda treated, predicted: (
         2 * distance.cdist(treated, predicted).mean()
         - distance.pdist(treated).mean()
@@ -135,7 +151,7 @@ REFERENCE = {
     ),
 }
 # unbiased estimates lie on both sides of the bound of what they estimate, and have tests of their own for that
-UNBIASED = {"e_distance"}
+UNBIASED = {"e_distance", "crps", "energy_score"}
 
 _LABELS, _VALUES = np.repeat(["T", "B"], 10), np.random.default_rng(0).normal(size=(20, 3))
 _FAR_APART = np.repeat([[0.0], [1e12]], 10, axis=0) + np.tile([[0.0], [1.0]], (10, 1))
@@ -166,6 +182,12 @@ PERFECT = {
     "x_protein": _VALUES,
     "x_first": _VALUES,
     "x_second": _VALUES,
+    "x_future": _VALUES,
+    "x_forecast": _VALUES,
+    "transitions_true": np.eye(3),
+    "transitions_learned": np.eye(3),
+    "terminal_true": np.array([True, False]),
+    "terminal_learned": np.array([True, False]),
     # each cell has a neighbour of either batch, both of its label
     "batches": np.arange(20) % 2,
     "neighbours": _RINGS,
@@ -184,6 +206,11 @@ PERFECT_FOR = {
         "latent_before": _PLACES[:, None] % 2.0,
         "latent": np.repeat(_VALUES[:10], 2, axis=0),
         "batches": _PLACES % 2,
+    },
+    # one value in ten is outside all of its draws
+    "coverage_error": {
+        "x_future": _VALUES,
+        "x_draws": np.repeat((_VALUES + (np.arange(60) % 10 == 0).reshape(20, 3))[:, :, None], 3, axis=2),
     },
     "poisson_deviance": {"x_hidden": 1 + np.round(np.abs(_VALUES)), "x_expected": 1 + np.round(np.abs(_VALUES))},
     "log_mse": {"x_hidden": 1 + np.round(np.abs(_VALUES)), "x_expected": 1 + np.round(np.abs(_VALUES))},

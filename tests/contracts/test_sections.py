@@ -19,8 +19,10 @@ TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folde
 INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
 TRANSLATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "translation_rows.py"))
+FORECASTS = runpy.run_path(str(Path(__file__).parents[1] / "report" / "forecast_rows.py"))
 CLASSIFICATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "classification_folder.py"))
 FOLDER = Path(sections.__file__).parent
+OF_FORECASTS = {"forecasts", "state_transitions"}
 OF_TISSUES = {"tissue", "enrichment"}
 OF_ANSWERS = {"confusion", "calibration"}
 
@@ -53,6 +55,11 @@ def translation(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def forecasts(tmp_path_factory):
+    return FORECASTS["with_forecasts"](BUILDER["write_study"](tmp_path_factory.mktemp("sections") / "forecasts"))
+
+
+@pytest.fixture(scope="module")
 def tissue(tmp_path_factory):
     return TISSUE["write_tissue"](tmp_path_factory.mktemp("sections") / "tissue")
 
@@ -68,8 +75,12 @@ def classification(tmp_path_factory):
 
 
 @pytest.fixture
-def study(name, classification, comparison, responses, augmentation, recovery, integration, tissue, translation):
+def study(
+    name, classification, comparison, responses, augmentation, recovery, integration, tissue, translation, forecasts
+):
     """The kind of study that the section is for."""
+    if name in OF_FORECASTS:
+        return forecasts
     if name == "translation":
         return translation
     if name.startswith("augment"):
@@ -163,6 +174,8 @@ def test_a_section_of_an_empty_study_is_none(name, tmp_path):
         "places.csv",
         "gene_pairs.csv",
         "proteins.csv",
+        "forecasts.csv",
+        "transitions.csv",
     ],
 )
 def test_a_section_does_without_a_file(name, missing, study, run_of, tmp_path):

@@ -21,7 +21,7 @@ def test_every_task_has_a_file_an_ability_that_exists_and_keys_that_are_listed(n
 def test_every_file_of_the_room_is_a_task_or_serves_several():
     files = {path.stem for path in (Path(cellwright.__file__).parent / "tasks").glob("*.py")}
     scorers = {"score_alignment", "score_integration", "score_response", "score_screen"}
-    assert files == {"__init__", "ask", "confidence", "neighbours", "permuted", *scorers, *TASKS}
+    assert files == {"__init__", "ask", "confidence", "fans", "neighbours", "permuted", *scorers, *TASKS}
 
 
 def test_every_key_names_the_task_that_writes_it():

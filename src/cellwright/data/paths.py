@@ -1,7 +1,7 @@
 """Paths: sequences that are sampled among the cells of lineages, where a lineage by itself would be one row only.
 
     cells, time -windows-> of each lineage and path one cell (or the mean of a few) per window -> (n_paths, ...)
-    cells, time, transitions -random walks-> the last cell of each walk in every window -> (n_paths, ...)
+    cells, time, transitions -random walks-> the first cell of each walk in every window -> (n_paths, ...)
 
 A path of a lineage draws each window by itself: what the cells of the window before it were tells nothing but the
 lineage, so that the spread of a state from window to window is that of its cells. A walk goes from cell to cell along
@@ -23,7 +23,7 @@ from pydantic import Field
 from scipy import sparse
 
 from cellwright.core.options import Options
-from cellwright.data.sequences import dense, quantities, window_of
+from cellwright.data.sequences import dense, named_quantities, quantities, window_of
 from cellwright.errors import DataError, MissingKey, OptionError
 
 MOST_MOVES = 1000  # of a walk; one that has not ended by then stays where it is
@@ -98,14 +98,16 @@ def walks(
     use_rep: str | None = None,
     keep: tuple[str, ...] = (),
     backwards: bool = False,
+    anywhere: bool = False,
     options: PathOptions = PathOptions(),  # noqa: B008  frozen
 ) -> AnnData:
-    """Random walks along `obsp[transitions]` from cells of the first window; a step is where the walk is last in it.
+    """Random walks along `obsp[transitions]` from cells of the first window; a step is where the walk comes into it.
 
     With `backwards` they start in the last window, and go to where cells may have come from: against the transitions,
-    in proportion to them. A walk ends in the window at the other end, or after `MOST_MOVES` moves. Windows that it
-    steps over are NaN. Returns what `paths` does; of `obs` the columns `keep` of the cell of its last window. `n_cells`
-    must be 1. Raises as `paths`, and `DataError` where the rows of the transitions do not sum to one.
+    in proportion to them. With `anywhere` they start from any cell that has a time, for the first window may lack
+    lineages; windows before the start are NaN. A walk ends in the window at the other end, or after `MOST_MOVES` moves.
+    Windows that it steps over are NaN. Returns what `paths` does; of `obs` the columns `keep` of the cell of its last
+    window. `n_cells` must be 1. Raises as `paths`, and `DataError` where the rows of the transitions do not sum to one.
     """
     if options.n_cells != 1:
         raise OptionError(f"n_cells of walks must be 1, for a walk is in one cell; it is {options.n_cells}. Leave it.")
@@ -114,9 +116,9 @@ def walks(
     rng = np.random.default_rng(options.seed)
     if backwards:
         order = np.where(windows.of_cell >= 0, options.n_windows - 1 - windows.of_cell, -1)
-        cells = _walked(_against(chain), order, options, rng)[:, ::-1]
+        cells = _walked(_against(chain), order, options, rng, anywhere=anywhere)[:, ::-1]
     else:
-        cells = _walked(chain, windows.of_cell, options, rng)
+        cells = _walked(chain, windows.of_cell, options, rng, anywhere=anywhere)
     missing = [name for name in keep if name not in adata.obs]
     if missing:
         raise MissingKey.of("obs", missing[0], "keep", adata.obs.columns)
@@ -217,16 +219,24 @@ def _against(chain: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def _walked(
-    chain: sparse.csr_matrix, window_of_cell: np.ndarray, options: PathOptions, rng: np.random.Generator
+    chain: sparse.csr_matrix,
+    window_of_cell: np.ndarray,
+    options: PathOptions,
+    rng: np.random.Generator,
+    *,
+    anywhere: bool,
 ) -> np.ndarray:
-    """The last cell of each walk in every window, `(n_paths, n_windows)`; -1 where it was in none."""
-    first = np.flatnonzero(window_of_cell == window_of_cell[window_of_cell >= 0].min())
+    """The first cell of each walk in every window, `(n_paths, n_windows)`; -1 where it was in none."""
+    known = window_of_cell >= 0
+    first = np.flatnonzero(known if anywhere else window_of_cell == window_of_cell[known].min())
     at = rng.choice(first, options.n_paths)
     out = np.full((options.n_paths, options.n_windows), -1)
     every, cumulative = np.arange(options.n_paths), _cumulative(chain)
     for _ in range(MOST_MOVES):
-        known = window_of_cell[at] >= 0
-        out[every[known], window_of_cell[at][known]] = at[known]
+        window = window_of_cell[at]
+        # the first, so that walks start evenly: the last before a window is left is a hub of the graph
+        new = (window >= 0) & (out[every, window] < 0)
+        out[every[new], window[new]] = at[new]
         going = window_of_cell[at] < options.n_windows - 1
         if not going.any():
             break
@@ -260,7 +270,7 @@ def _of_cells(adata: AnnData, cells: np.ndarray, windows: _Windows, use_rep: str
         mean += dense(values[cell])
     steps[there] = mean / n_cells
     var = pd.DataFrame(
-        {"step": np.repeat(windows.middles, len(names)), "quantity": np.tile(names, n_windows)},
+        {"step": np.repeat(windows.middles, len(names)), "quantity": named_quantities(names, n_windows)},
         index=[f"{name}_{window}" for window in range(n_windows) for name in names],
     )
     obs = obs.set_axis([f"path{path}" for path in range(n_paths)])

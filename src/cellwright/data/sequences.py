@@ -74,7 +74,7 @@ def windows(
     sums = dense(member @ values)
     means = np.where(n_cells[:, None] >= min_cells, sums / np.maximum(n_cells, 1)[:, None], np.nan).reshape(shape)
     var = pd.DataFrame(
-        {"step": np.repeat(middles, shape[2]), "quantity": np.tile(names, n_windows)},
+        {"step": np.repeat(middles, shape[2]), "quantity": named_quantities(names, n_windows)},
         index=[f"{name}_{index}" for index in range(n_windows) for name in names],
     )
     out = AnnData(means.reshape(shape[0], -1).astype(np.float32), obs=of_groups(obs, groups, kept), var=var)
@@ -121,6 +121,11 @@ def quantities(adata: AnnData, use_rep: str | None) -> tuple[np.ndarray | sparse
         raise MissingKey.of("obsm", use_rep, "use_rep", adata.obsm)
     values = np.asarray(adata.obsm[use_rep])
     return values, [f"{use_rep}_{index}" for index in range(values.shape[1])]
+
+
+def named_quantities(names: Sequence[str], n_steps: int) -> pd.Categorical:
+    """The names for each step, in their own order: sorted as text, latent 10 would come before latent 2."""
+    return pd.Categorical(np.tile(names, n_steps), categories=list(dict.fromkeys(names)))
 
 
 def of_groups(obs: pd.DataFrame, groups: pd.Categorical, kept: np.ndarray) -> pd.DataFrame:

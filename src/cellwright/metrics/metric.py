@@ -30,7 +30,9 @@ class Metric:
     many treatments, a row each, `true_means` and `predicted_means (n_perturbations, n_vars)` and `target_gene
     (n_perturbations,)`, a position or -1. For imputations: `x_hidden`, `x_entries` (NaN: not asked), `x_measured` and
     `x_expected`, `x_before` and `x_after (n_obs, n_vars)`, `x_rna` and `x_protein (n_obs, n_pairs)` of the same cells;
-    `x_first` and `x_second` of two groups of cells.
+    `x_first` and `x_second` of two groups of cells. For forecasts: `x_future` (NaN: not measured) and `x_forecast
+    (n_obs, n_ahead)`, `x_draws (n_obs, n_ahead, n_draws)`; of chains over states `transitions_true` and
+    `transitions_learned (n_states, n_states)`, `terminal_true` and `terminal_learned (n_states,)`.
     """
 
     function: Callable[..., float]

@@ -17,7 +17,7 @@ def transition_kl(transitions_true: np.ndarray, transitions_learned: np.ndarray)
     known = both_known("transition_kl", transitions_true, transitions_learned)
     n_states = transitions_true.shape[1]
     p, q = ((1 - SMALLEST) * rows[known] + SMALLEST / n_states for rows in (transitions_true, transitions_learned))
-    return float((p * np.log(p / q)).sum(axis=1).mean())
+    return max(0.0, float((p * np.log(p / q)).sum(axis=1).mean()))  # rounding
 
 
 TRANSITION_KL = Metric(
@@ -25,7 +25,7 @@ TRANSITION_KL = Metric(
     title="Divergence of transitions",
     task="state_transitions",
     better="lower",
-    bounds=(-1e-9, np.inf),
+    bounds=(0.0, np.inf),
     needs=("transitions_true", "transitions_learned"),
     citation="Kullback51",
 )

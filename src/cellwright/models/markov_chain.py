@@ -26,7 +26,8 @@ from cellwright.models.model import Model
 from cellwright.models.parts.past import Past, keyed, last_measured
 from cellwright.models.parts.step_grid import StepGrid
 
-N_MEMBERS = 5000  # training steps of each sequence that are kept, to be drawn
+N_MEMBERS = 5000  # training steps of each sequence that are kept, to be drawn; fewer of many quantities:
+AT_MOST_VALUES = 4_000_000  # 16 MB in a saved run
 MEMBER_STREAM = 1  # of the noise that chooses among them
 
 
@@ -59,7 +60,8 @@ class MarkovChain(Model, Forecasts, DrawsForecast):
         self.register_buffer("centres", torch.full((n_sequences, n, n_quantities), torch.inf))
         self.register_buffer("transitions", torch.eye(n).repeat(n_sequences, 1, 1))
         self.register_buffer("means", torch.zeros(n_sequences, n, n_quantities))
-        self.register_buffer("members", torch.zeros(n_sequences, N_MEMBERS, n_quantities))
+        self.n_members = max(50, min(N_MEMBERS, AT_MOST_VALUES // (n_sequences * n_quantities)))
+        self.register_buffer("members", torch.zeros(n_sequences, self.n_members, n_quantities))
         self.register_buffer("starts", torch.zeros(n_sequences, n + 1, dtype=torch.int64))
 
     @property
@@ -123,7 +125,7 @@ class MarkovChain(Model, Forecasts, DrawsForecast):
         n = min(self.options.n_states, len(np.unique(values, axis=0)))
         states = KMeans(n, n_init=3, random_state=int(rng.integers(2**31))).fit_predict(values)
         self.transitions[sequence] = torch.from_numpy(_counted(states, [len(p) for p in paths], self.options.n_states))
-        kept = np.sort(rng.permutation(len(values))[:N_MEMBERS])
+        kept = np.sort(rng.permutation(len(values))[: self.n_members])
         kept = kept[np.argsort(states[kept], kind="stable")]
         sizes = np.bincount(states[kept], minlength=self.options.n_states)
         self.starts[sequence] = torch.from_numpy(np.r_[0, np.cumsum(sizes)])

@@ -48,6 +48,7 @@ TASKS: dict[str, Task] = {
         ("layers/sd", "layers/q05", "layers/q25", "layers/q75", "layers/q95", "uns/cellwright"),
         "how sequences go on, and how sure that is",
     ),
+    "decode_forecast": Task("decodes", (), "the genes of a forecast of latents"),
     "state_transitions": Task("forecasts", (), "which state a model says follows which"),
     "interactions": Task("attends", ("uns/interactions",), "which cell types attend to which, against permuted labels"),
     "enrichment": Task(None, ("uns/enrichment",), "which cell types lie side by side, against permuted labels"),

@@ -4,6 +4,8 @@ forecast of latents: one sequence, quantities X_vae_0, X_vae_1, ... -model with 
 every gene at every step ahead, at a library of 10,000
 """
 
+import re
+
 import numpy as np
 import pandas as pd
 import torch
@@ -37,7 +39,8 @@ def decode_forecast(found: AnnData, model: Model) -> AnnData:
     parts: list[np.ndarray] = []
     var: list[tuple[float, int, str, str]] = []
     for time, ahead, sequence in zip(steps["step"], steps["ahead"], steps["sequence"], strict=True):
-        at = ((found.var["sequence"] == sequence) & (found.var["ahead"] == ahead)).to_numpy()
+        at = np.flatnonzero((found.var["sequence"] == sequence) & (found.var["ahead"] == ahead))
+        at = at[in_order_of_latent(found.var["quantity"].to_numpy()[at])]
         parts.append(expression(model, np.asarray(found.X[:, at], dtype=np.float32)))
         var += [(float(time), int(ahead), str(sequence), gene) for gene in model.schema.var_names]
     frame = pd.DataFrame(var, columns=["step", "ahead", "sequence", "quantity"])
@@ -45,6 +48,17 @@ def decode_forecast(found: AnnData, model: Model) -> AnnData:
         ["_".join([*filter(None, (sequence,)), gene, f"{time:g}"]) for time, _, sequence, gene in var]
     )
     return AnnData(np.concatenate(parts, axis=1), obs=found.obs.copy(), var=frame, uns=dict(found.uns))
+
+
+def in_order_of_latent(quantities: np.ndarray) -> np.ndarray:
+    """Positions of quantities in the order of the numbers that they end with; as they are where one has none.
+
+    What a file has as text comes sorted as text, with X_pca_10 before X_pca_2.
+    """
+    numbers = [re.search(r"\d+$", str(name)) for name in quantities]
+    if any(number is None for number in numbers):
+        return np.arange(len(quantities))
+    return np.argsort([int(number.group()) for number in numbers if number is not None], kind="stable")
 
 
 def expression(model: Model, latent: np.ndarray) -> np.ndarray:

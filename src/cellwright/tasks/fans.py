@@ -86,7 +86,7 @@ def _seen(
 ) -> list[dict[str, object]]:
     sequence, quantity = series
     n = int(grid.n_steps[sequence])
-    times = grid.in_unit_of_data(grid.times)[sequence, :n]
+    times = grid.known[sequence]
     what = {"row": name, "sequence": steps.sequences[sequence], "quantity": steps.quantities[quantity], "seen": 1}
     known = zip(times[: n - hidden], values[sequence, : n - hidden, quantity], strict=True)
     return [what | {"step": t, "value": v} for t, v in known if not np.isnan(v)]

@@ -64,7 +64,7 @@ class Columns:
     def of(cls, steps: Steps, n_steps: int, hidden: int = 0) -> "Columns":
         """The columns; none for a quantity that a sequence does not have."""
         grid = StepGrid(steps)
-        times = grid.in_unit_of_data(grid.times_ahead(n_steps, hidden))
+        times = grid.when(n_steps, hidden)
         there = np.repeat(grid.has_quantity.numpy()[:, None], n_steps, axis=1)
         at = np.nonzero(there)
         var = pd.DataFrame(

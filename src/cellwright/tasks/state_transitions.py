@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from cellwright.core.abilities import DrawsForecast, Forecasts
+from cellwright.core.schema import Steps
 from cellwright.data.source import StoredSource, in_order
 from cellwright.errors import DataError
 from cellwright.metrics import METRICS
@@ -29,7 +30,7 @@ COLUMNS = ["from", "to", "learned", "reference", "n"]
 
 @dataclass(frozen=True, eq=False)
 class StepStates:
-    """The state of each step of each row's first sequence, and of any other step."""
+    """The state of each step of each row's longest sequence (of several, the first), and of any other step."""
 
     codes: np.ndarray  # (n_obs, n_steps) int, -1 where there is none
     names: tuple[str, ...]
@@ -45,6 +46,8 @@ def clustered_states(data: StoredSource, rows: np.ndarray, n_states: int = 6, *,
 
     values, known = _steps_of(data)
     learnt = values[rows][known[rows]]
+    if not len(learnt):
+        raise DataError("states of steps need a step that was measured; the rows to learn from have none. Give others.")
     mean, sd = np.nanmean(learnt, axis=0), np.nanstd(learnt, axis=0)
 
     def standard(steps: np.ndarray) -> np.ndarray:
@@ -89,7 +92,7 @@ def labelled_states(data: StoredSource, rows: np.ndarray, labels: np.ndarray) ->
 def state_transitions(
     model: Model, data: Any, states: StepStates, rows: np.ndarray, *, reference: np.ndarray | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """Which state follows which, one step ahead of every prefix of the first sequence of `rows`.
+    """Which state follows which, one step ahead of every prefix of the longest sequence of `rows`.
 
     Columns: `from`, `to`, `learned` (share of the model's draws), `reference` (share of what followed in these rows,
     or the given `(n_states, n_states)`, a graph's chain over the same states), `n` (prefixes that end in `from`). NaN
@@ -97,7 +100,7 @@ def state_transitions(
     """
     forecaster = needs(model, Forecasts, "state_transitions")
     source = cells_for(model, data, "state_transitions")
-    last = states.codes.shape[1] - 1
+    last, which = states.codes.shape[1] - 1, _longest(source.schema.steps)
     generator = torch.Generator().manual_seed(seed)
     before, drawn, after = [], [], []
     for minibatch in in_order(source, rows, len(rows)):
@@ -109,13 +112,13 @@ def state_transitions(
                     if isinstance(model, DrawsForecast)
                     else forecaster.forecast(minibatch, 1, last - step)
                 )
-                drawn.append(_codes(states, said[:, 0, 0].cpu().numpy()))
+                drawn.append(_codes(states, said[:, which, 0].cpu().numpy()))
                 before.append(start)
                 after.append(states.codes[rows, step + 1])
-    n, pairs = len(states.names), np.concatenate(before)
-    learned = counted(pairs, np.concatenate(drawn), n)
-    truth = counted(pairs, np.concatenate(after), n) if reference is None else reference
-    n_from = np.concatenate([states.codes[rows, step] for step in range(last)] or [np.array([-1])])
+    n, pairs = len(states.names), _joined(before)
+    learned = counted(pairs, _joined(drawn), n)
+    truth = counted(pairs, _joined(after), n) if reference is None else reference
+    n_from = states.codes[rows, :last].ravel()
     sizes = np.bincount(n_from[n_from >= 0], minlength=n)
     return pd.DataFrame(
         [(states.names[i], states.names[j], learned[i, j], truth[i, j], sizes[i]) for i in range(n) for j in range(n)],
@@ -148,14 +151,25 @@ def _codes(states: StepStates, values: np.ndarray) -> np.ndarray:
     return codes
 
 
+def _joined(codes: list[np.ndarray]) -> np.ndarray:
+    """Of sequences of a single step there are none."""
+    return np.concatenate(codes) if codes else np.zeros(0, dtype=np.int64)
+
+
+def _longest(steps: Steps | None) -> int:
+    """The sequence with most steps; of several, the first."""
+    assert steps is not None, "states of steps were found without steps"
+    return int(StepGrid(steps).n_steps.argmax())
+
+
 def _steps_of(data: StoredSource) -> tuple[np.ndarray, np.ndarray]:
-    """The first sequence of every row `(n_obs, n_steps, n_quantities)`, and which steps have a value."""
+    """The longest sequence of every row `(n_obs, n_steps, n_quantities)`, and which steps have a value."""
     if data.schema.steps is None:
         raise DataError("states of steps must be of data that are sequences; no step_key was given. Give it.")
-    grid = StepGrid(data.schema.steps)
+    grid, which = StepGrid(data.schema.steps), _longest(data.schema.steps)
     parts = []
     for minibatch in in_order(data):
         values, observed = grid.placed(minibatch.x)
-        parts.append(torch.where(observed, values, torch.nan)[:, 0, : int(grid.n_steps[0])].numpy())
+        parts.append(torch.where(observed, values, torch.nan)[:, which, : int(grid.n_steps[which])].numpy())
     every = np.concatenate(parts)
     return every, ~np.isnan(every).all(axis=2)

@@ -24,7 +24,8 @@ from cellwright.models.parts.past import Past, keyed
 from cellwright.models.parts.step_grid import StepGrid
 
 LONGEST = 20  # steps ahead of which errors are kept; further ones have those of the furthest
-N_KEPT = 1000  # paths of each sequence
+N_KEPT = 1000  # paths of each sequence, fewer of many quantities:
+AT_MOST_VALUES = 4_000_000  # 16 MB in a saved run
 N_PREFIXES = 10_000  # of training rows, from which these are drawn
 
 Ahead = Callable[[Past], Float[Tensor, "n_sequences n_steps n_quantities"]]
@@ -40,7 +41,8 @@ class ResidualPaths(nn.Module):
         super().__init__()
         n_sequences, n_steps, n_quantities = grid.shape
         self.longest = max(1, min(LONGEST, n_steps - 1))
-        self.register_buffer("paths", torch.zeros(n_sequences, N_KEPT, self.longest, n_quantities))
+        self.n_kept = max(20, min(N_KEPT, AT_MOST_VALUES // (n_sequences * self.longest * n_quantities)))
+        self.register_buffer("paths", torch.zeros(n_sequences, self.n_kept, self.longest, n_quantities))
         self.register_buffer("n_reaching", torch.ones(n_sequences, self.longest, dtype=torch.int64))
 
     @torch.no_grad()
@@ -65,7 +67,7 @@ class ResidualPaths(nn.Module):
         which, at = past.sequences.sequence, past.n_ahead.clamp(max=self.longest) - 1
         n = self.n_reaching[which, at[:, -1]] if len(which) else which
         uniform = keyed(generator).uniform(past.noise_rows(), 1)[:, 0]
-        chosen = (uniform * n).long().clamp(max=N_KEPT - 1)
+        chosen = (uniform * n).long().clamp(max=self.n_kept - 1)
         return expected + self.paths[which[:, None], chosen[:, None], at]
 
     def _errors(self, grid: StepGrid, minibatch: Minibatch, hidden: int, ahead: Ahead) -> list[tuple[int, np.ndarray]]:
@@ -90,7 +92,7 @@ class ResidualPaths(nn.Module):
         errors, reach = errors[reach > 0], reach[reach > 0]
         if not len(errors):
             return
-        chosen = rng.permutation(len(errors))[:N_KEPT]
+        chosen = rng.permutation(len(errors))[: self.n_kept]
         order = chosen[np.argsort(-reach[chosen], kind="stable")]
         kept, reach = _filled(errors[order], rng), reach[order]
         n = [int((reach >= min(steps, reach[0])).sum()) for steps in range(1, self.longest + 1)]

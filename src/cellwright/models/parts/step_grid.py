@@ -68,7 +68,8 @@ class StepGrid(nn.Module):
         step = np.array([np.searchsorted(known[s], t) for s, t in zip(sequence, time, strict=True)])
         place = np.ravel_multi_index((sequence, step, np.array(steps.quantity_of)), self.shape)
         padded = np.stack([np.pad(times - times[0], (0, self.shape[1] - len(times))) for times in known]) / usual
-        self.first, self.unit = [float(times[0]) for times in known], float(usual)
+        # times of each sequence and their usual gap in the unit of the data, and the usual gap of all
+        self.known, self.known_gaps, self.unit = known, np.nan_to_num(gaps, nan=usual), float(usual)
         # the schema has all of these; only the moments are learned, and saved
         self._keep("place", torch.from_numpy(place))
         self._keep("times", torch.from_numpy(padded).float())
@@ -154,18 +155,20 @@ class StepGrid(nn.Module):
             n_obs=len(values),
         )
 
-    def times_ahead(self, n_steps: int, hidden: int = 0) -> Float[Tensor, "n_sequences n_steps"]:
-        """When the steps ahead are, as `Sequences.times`: the hidden ones, then a usual gap apart behind the end."""
-        place = torch.arange(self.shape[1] + n_steps, device=self.times.device)
-        behind = self.ends[:, None] + self.usual_gaps[:, None] * (place + 1 - self.n_steps[:, None])
-        padded = functional.pad(self.times, (0, n_steps))
-        every = torch.where(place < self.n_steps[:, None], padded, behind)
-        first = (self.n_steps - hidden).clamp(min=0)[:, None]
-        return every.gather(1, first + torch.arange(n_steps, device=place.device))
+    def when(self, n_steps: int, hidden: int = 0) -> np.ndarray:
+        """The times of the steps ahead, (n_sequences, n_steps) float64 in the unit of the data.
 
-    def in_unit_of_data(self, times: Float[Tensor, "n_sequences n_steps"]) -> np.ndarray:
-        """Times of each sequence of the schema in the unit of its steps, (n_sequences, n_steps) float64."""
-        return times.double().numpy() * self.unit + np.array(self.first)[:, None]
+        The hidden ones come first, then those behind the end, a usual gap of the sequence apart.
+        """
+        behind = np.arange(1, n_steps + 1)
+        every = [np.concatenate([t, t[-1] + gap * behind]) for t, gap in zip(self.known, self.known_gaps, strict=True)]
+        first = [max(0, len(times) - hidden) for times in self.known]
+        return np.stack([times[at : at + n_steps] for times, at in zip(every, first, strict=True)])
+
+    def times_ahead(self, n_steps: int, hidden: int = 0) -> Float[Tensor, "n_sequences n_steps"]:
+        """The same, as `Sequences.times` are."""
+        first = np.array([times[0] for times in self.known])[:, None]
+        return torch.from_numpy((self.when(n_steps, hidden) - first) / self.unit).float().to(self.times.device)
 
     def inputs(self, sequences: Sequences) -> Float[Tensor, "n_sequences n_steps n_inputs"]:
         """What a network is given of each step: values, which of them were measured, and the context."""

@@ -25,7 +25,9 @@ def context(contents: Contents) -> Context | None:
     elsewhere = (is_of_responses, is_of_augmentation, is_of_recovery, is_of_integration)
     if any(is_of(contents) for is_of in elsewhere):
         return None  # sections of their own
-    grouped = contents.leaderboard[(contents.leaderboard["group"] != "") & contents.leaderboard["mean"].notna()]
+    board = contents.leaderboard
+    # the groups of a forecast are steps ahead, and have a section of their own
+    grouped = board[(board["group"] != "") & board["mean"].notna() & (board["task"] != "forecast")]
     blocks = [_block(contents, str(data), rows) for data, rows in grouped.groupby("data", sort=False)]
     return {"blocks": blocks, "name_data": len(blocks) > 1} if blocks else None
 
