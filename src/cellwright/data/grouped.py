@@ -39,8 +39,8 @@ def grouped_fold_split(
     held_out = _folds(codes, members, n_folds, division) == fold
     if not held_out.any():
         raise DataError(
-            f"each of {n_folds} folds by {groups.name!r} must get a group; fold {fold} of {n_groups} unequal groups got "
-            "none. Use fewer folds."
+            f"each of {n_folds} folds by {groups.name!r} must get a group; fold {fold} of {n_groups} unequal groups "
+            "got none. Use fewer folds."
         )
     return _split(codes, members, held_out, validation, repeat, groups.name)
 
