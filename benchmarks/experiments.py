@@ -48,7 +48,7 @@ BASELINES = {
     "knn": (KNeighborsClassifier(), {"kneighborsclassifier__n_neighbors": N_NEIGHBORS}),
 }
 NETWORKS = ("rnn", "gru", "lstm")
-FIT = {"batch_size": 64, "max_epochs": 200}
+FIT = {"batch_size": 128, "max_epochs": 200}
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 COLUMNS = ("trained_on", "description", "experiment", "model", "fold", *METRICS, "cpu_seconds")
 

@@ -23,9 +23,7 @@ KEYS: tuple[Key, ...] = (
     Key("obsm", "X_{model}", "float32", "(n_obs, n_latent)", "reduce", "latent of each cell"),
     Key("obsm", "{use_rep}_umap", "float32", "(n_obs, 2)", "embed", "UMAP of a latent, for looking only"),
     Key("obs", "{key_added} = cluster", "category of str", "(n_obs,)", "cluster", "cluster of each cell; -1 is noise"),
-    Key(
-        "obs", "{key_added} = predicted", "category of str", "(n_obs,)", "classify", "most probable label of each cell"
-    ),
+    Key("obs", "{key_added} = predicted", "category of str", "(n_obs,)", "classify", "label of each cell, or unsure"),
     Key("obs", "{key_added}_probability", "float32", "(n_obs,)", "classify", "probability of that label"),
     Key(
         "obsm",

@@ -23,6 +23,7 @@ BUILDER = runpy.run_path(str(Path(__file__).parents[1] / "report" / "study_folde
 RESPONSES = runpy.run_path(str(Path(__file__).parents[1] / "report" / "response_folder.py"))
 INTEGRATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "integration_folder.py"))
 RECOVERY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "recovery_folder.py"))
+CLASSIFICATION = runpy.run_path(str(Path(__file__).parents[1] / "report" / "classification_folder.py"))
 TISSUE = runpy.run_path(str(Path(__file__).parents[1] / "report" / "tissue_folder.py"))
 TRAJECTORY = runpy.run_path(str(Path(__file__).parents[1] / "report" / "trajectory_folder.py"))
 OPTIONS = [
@@ -404,3 +405,17 @@ def test_hostile_names_of_a_trajectory_do_not_run(browser, tmp_path):
     assert browser.title == "hostile · cellwright"
     assert browser.find_elements(By.CSS_SELECTOR, "img[src='x'], [onerror]") == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_confusions_of_another_model_are_drawn_and_every_threshold_has_a_ring(browser, tmp_path):
+    open_page(browser, report(CLASSIFICATION["write_classification"](tmp_path / "study")))
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    shares = "return document.querySelector('#confusion .canvas').data[0].z.join()"
+    first = browser.execute_script(shares)
+    choice = Select(browser.find_element(By.CSS_SELECTOR, "#confusion select"))
+    assert {option.text for option in choice.options} == {"logistic", "gru"}
+    choice.select_by_index(1)
+    assert browser.execute_script(shares) != first
+    # the curves of both models and a ring for the threshold of each
+    drawn = "return document.querySelectorAll('#calibration .canvas')[1].data.length"
+    assert browser.execute_script(drawn) == 4

@@ -45,3 +45,20 @@ def test_a_model_of_sequences_without_a_step_key_is_refused_in_one_sentence(cell
     ended = cellwright("fit", model, genes / "genes.h5ad", "--label-key", "phase", "--out", genes / "run")
     assert ended.code == 2
     assert "must have rows that are sequences of steps; the data were opened without step_key" in ended.sentence
+
+
+@pytest.mark.parametrize("kind", ["a row without a value", "sequences of length one"])
+def test_rows_that_say_little_are_placed_and_clustered_all_the_same(cellwright, genes, tmp_path, kind):
+    adata = anndata.read_h5ad(genes / "genes.h5ad")
+    if kind == "a row without a value":
+        adata.X[:3] = np.nan
+    else:
+        adata = adata[:, [0]].copy()
+    adata.write_h5ad(tmp_path / "genes.h5ad")
+    files = (tmp_path / "genes.h5ad", "--out", tmp_path / "run")
+    assert cellwright("fit", "sequence_ae", *files, *KEYS, *SHORT).code == 0
+    assert cellwright("cluster", tmp_path / "run", "--n-clusters", "2").code == 0
+    adata = anndata.read_h5ad(tmp_path / "run" / "cells.h5ad")
+    assert np.isfinite(adata.obsm["X_sequence_ae"]).all()
+    if kind == "a row without a value":
+        assert adata.obs["cluster"].iloc[:3].nunique() == 1

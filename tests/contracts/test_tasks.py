@@ -21,7 +21,7 @@ def test_every_task_has_a_file_an_ability_that_exists_and_keys_that_are_listed(n
 def test_every_file_of_the_room_is_a_task_or_serves_several():
     files = {path.stem for path in (Path(cellwright.__file__).parent / "tasks").glob("*.py")}
     scorers = {"score_alignment", "score_integration", "score_response", "score_screen"}
-    parts = {"fans", "neighbours", "permuted", "diffusion_pseudotime", "lineage_ends"}
+    parts = {"confidence", "fans", "neighbours", "permuted", "diffusion_pseudotime", "lineage_ends"}
     assert files == {"__init__", "ask", *parts, *scorers, *TASKS}
 
 

@@ -144,3 +144,9 @@ def test_prepare_reads_the_columns_and_refuses_those_that_are_not_there():
     assert len(prepare(cells, keys, SplitOptions(group_key="donor", test=0.25)).split.test) == 20
     with pytest.raises(MissingKey, match=r"obs has no 'doner' \(group_key\).*Did you mean 'donor'"):
         prepare(cells, keys, SplitOptions(group_key="doner"))
+
+
+def test_a_fold_that_got_no_group_is_refused(monkeypatch):
+    monkeypatch.setattr("cellwright.data.grouped._folds", lambda codes, *rest: np.zeros(len(codes), dtype=int))
+    with pytest.raises(DataError, match="fold 1 of 8 unequal groups got none"):
+        grouped_fold_split(CODES, GROUPS, 4, repeat=1)

@@ -90,7 +90,8 @@ def hostile_study(study_builder, tmp_path_factory):
 def test_every_section_is_on_the_page_of_a_full_study(page):
     of_responses = {"response", "response_types", "response_targets", "remedies", "response_genes", "response_cells"}
     of_imputations = {"imputation", "imputed_types", "imputed_genes", "imputed_proteins"}
-    of_augmentation = {name for name in SECTIONS if name.startswith("augment")}
+    of_answers = {"confusion", "calibration"}
+    of_augmentation = {name for name in SECTIONS if name.startswith("augment")} | of_answers
     of_integration = {name for name in SECTIONS if name.startswith("integration")}
     others = of_responses | of_imputations | of_augmentation | of_integration | {"tissue", "enrichment", "translation"}
     ids = re.findall(r'<section id="([^"]+)">', page)

@@ -36,7 +36,13 @@ def grouped_fold_split(
             f"{n_folds} folds by {groups.name!r} must have a group each; there are {n_groups} groups. Use fewer folds."
         )
     division, fold = divmod(repeat, n_folds)
-    return _split(codes, members, _folds(codes, members, n_folds, division) == fold, validation, repeat, groups.name)
+    held_out = _folds(codes, members, n_folds, division) == fold
+    if not held_out.any():
+        raise DataError(
+            f"each of {n_folds} folds by {groups.name!r} must get a group; fold {fold} of {n_groups} unequal groups "
+            "got none. Use fewer folds."
+        )
+    return _split(codes, members, held_out, validation, repeat, groups.name)
 
 
 def grouped_split(

@@ -208,7 +208,7 @@ def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
 
 def _refuse_untested(arms: Sequence[Arm], cells: Prepared, options: CompareOptions) -> None:
     classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
-    if classifiers and not len(cells.split.test):
+    if classifiers and options.split_key is not None and not len(cells.split.test):
         raise DataError(
             f"obs[{options.split_key!r}] (split_key) must call cells 'test' to score {classifiers[0]}, which is a "
             "classifier; it calls none. Give another column, or folds."

@@ -138,7 +138,7 @@ def _dots(found: list[tuple[float, float, int]], name: str, colour: str) -> Json
     most = max(n for _, _, n in found)
     ends = [wilson(right, n) for _, right, n in found]
     return {
-        "type": "scatter", "mode": "lines+markers", "name": name,
+        "type": "scatter", "mode": "markers", "name": name,
         "x": [round(confidence, 4) for confidence, _, _ in found], "y": [round(right, 4) for _, right, _ in found],
         "text": [f"{right:.1%} of {n:,} answers with about {p:.0%} are right" for p, right, n in found],
         "hovertemplate": "%{text}<extra></extra>",
@@ -147,8 +147,7 @@ def _dots(found: list[tuple[float, float, int]], name: str, colour: str) -> Json
             "array": [round(high - right, 4) for (_, right, _), (_, high) in zip(found, ends, strict=True)],
             "arrayminus": [round(right - low, 4) for (_, right, _), (low, _) in zip(found, ends, strict=True)],
         },
-        "line": {"color": colour, "width": 1.5},
-        "marker": {"color": colour, "size": [round(5 + 13 * (n / most) ** 0.5, 1) for _, _, n in found]},
+        "marker": {"color": colour, "opacity": 1, "size": [round(5 + 13 * (n / most) ** 0.5, 1) for _, _, n in found]},
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from cellwright.report.theme import LINE, SEQUENTIAL, Figure, Json, axis, axis_t
 
 MOST_LABELS = 60  # beyond, a cell of the heat map is too small to be seen
 WITH_NUMBERS = 16  # labels up to which the shares are written into the heat map
+LEAST_WRITTEN = 0.005
 NAMED = 3  # confusions named in the sentence
 UNSURE = "unsure"
 
@@ -123,24 +124,31 @@ def _view(table: np.ndarray, labels: list[str]) -> Json:
     trace: Json = {
         "type": "heatmap", "z": np.round(100 * shares, 1).tolist(), "x": list(range(len(given))), "y": list(range(n)),
         "xgap": 1, "ygap": 1, "zmin": 0, "zmax": 100, "colorscale": SEQUENTIAL,
-        "text": hover, "hovertemplate": "%{text}<extra></extra>",
+        "hovertext": hover, "hovertemplate": "%{hovertext}<extra></extra>",
         "colorbar": {"thickness": 10, "len": 1, "outlinewidth": 0, "tickfont": {"size": 10}, "ticksuffix": " %"},
     }  # fmt: skip
     if n <= WITH_NUMBERS:
-        trace |= {"texttemplate": "%{z:.0f}", "textfont": {"size": 11}}
-    return {"data": [trace], "layout": _layout(labels, given, sizes, 24), "narrow": _layout(labels, given, sizes, 12)}
+        # a zero in every second field would hide where the mistakes are
+        written = [[f"{100 * share:.0f}" if share >= LEAST_WRITTEN else "" for share in row] for row in shares]
+        # without a size of its own plotly leaves out what has no room, as on a phone
+        trace |= {"text": written, "texttemplate": "%{text}"}
+    return {
+        "data": [trace],
+        "layout": _layout(labels, given, sizes, 24, -40),
+        "narrow": _layout(labels, given, sizes, 12, -90),
+    }
 
 
 def _said(label: str, is_unsure: bool) -> str:  # noqa: FBT001
     return "called unsure" if is_unsure else f"given as {in_figure(label, 40)}"
 
 
-def _layout(labels: list[str], given: list[str], sizes: np.ndarray, at_most: int) -> Json:
+def _layout(labels: list[str], given: list[str], sizes: np.ndarray, at_most: int, angle: int) -> Json:
     rows = [f"{in_figure(name, at_most)} ({size:,})" for name, size in zip(labels, sizes, strict=True)]
     columns = [in_figure(name, at_most) for name in given]
     return layout(
         xaxis=axis(
-            tickvals=list(range(len(given))), ticktext=columns, side="bottom", showgrid=False, tickangle=-40,
+            tickvals=list(range(len(given))), ticktext=columns, side="bottom", showgrid=False, tickangle=angle,
             linecolor=LINE, title=axis_title("label given"),
         ),
         yaxis=axis(
