@@ -62,7 +62,7 @@ def test_a_baseline_in_another_setting_is_the_one_that_its_options_make_it(text,
         ("ae", ["pca", "pca_unscaled"]),
         ("transformer_classifier", ["logistic", "logistic_balanced", "knn"]),
         ("gan", ["nb_by_label", "real_cells"]),
-        ("forecaster", []),
+        ("forecaster", ["persistence", "linear_extrapolation", "markov_chain"]),
     ],
 )
 def test_a_model_meets_the_baselines_of_what_it_is_scored_by(model, baselines):

@@ -338,11 +338,10 @@ def test_another_number_of_folds_is_another_study(cells, tmp_path):
         )
 
 
-def test_a_model_without_anything_to_be_scored_by_is_a_row_with_its_cost(sequences, tmp_path):
-    options = CompareOptions(models=("forecaster:n_hidden=4",), seeds=1)
-    keys = OpenOptions(label_key="label", step_key="time")
-    board = compare(sequences, options, out=tmp_path / "study", keys=keys, fit_options=QUICK, name="sequences")
-    assert board[["model", "status"]].to_numpy().tolist() == [["forecaster", "done"]]
+def test_a_model_without_anything_to_be_scored_by_is_a_row_with_its_cost(cells, tmp_path):
+    options = CompareOptions(models=("gene_mean",), seeds=1)
+    board = compare(cells, options, out=tmp_path / "study", keys=KEYS, fit_options=QUICK, name="cells")
+    assert board[["model", "status"]].to_numpy().tolist() == [["gene_mean", "done"]]
     assert board["mean"].isna().all()
     assert board["seconds"].item() > 0
     assert "no scores" in report(tmp_path / "study").read_text()
