@@ -93,7 +93,15 @@ def test_every_section_is_on_the_page_of_a_full_study(page):
     of_answers = {"confusion", "calibration"}
     of_augmentation = {name for name in SECTIONS if name.startswith("augment")} | of_answers
     of_integration = {name for name in SECTIONS if name.startswith("integration")}
-    others = of_responses | of_imputations | of_augmentation | of_integration | {"tissue", "enrichment", "translation"}
+    of_sequences = {"forecasts", "state_transitions", "trajectory", "changes"}
+    others = (
+        of_sequences
+        | of_responses
+        | of_imputations
+        | of_augmentation
+        | of_integration
+        | {"tissue", "enrichment", "translation"}
+    )
     ids = re.findall(r'<section id="([^"]+)">', page)
     assert ids == [name for name in SECTIONS if name not in others]
     assert re.findall(r'<a href="#([^"]+)">', page) == ids

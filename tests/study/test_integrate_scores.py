@@ -32,7 +32,7 @@ def test_a_column_has_the_names_of_its_codes_and_nothing_where_there_is_none(cel
 
 
 def test_k_means_is_of_labelled_cells_with_as_many_clusters_as_labels(cells, monkeypatch):
-    monkeypatch.setattr(module, "pseudotime", lambda latent, time, seed: time)
+    monkeypatch.setattr(module, "diffusion_pseudotime", lambda *_: cells.source.annotation.time)
     latent, labels = np.random.default_rng(0).normal(size=(120, 3)), column_of(cells, "label")
     rows = module._further_rows(latent, labels, cells, 0).set_index("metric")["value"]
     known = labels.notna().to_numpy()
