@@ -45,6 +45,7 @@ from cellwright.tasks.neighbours import nearest, representation
 
 PSEUDOTIME, BRANCH, TERMINAL, FATES, TRANSITIONS = "pseudotime", "branch", "terminal", "fates", "transitions"
 UNS = "trajectory"
+CHANGES, CURVES = "changes", "changes_curves"  # in uns, of the task `changes`: they are of one trajectory
 
 
 class TrajectoryOptions(Options):
@@ -97,7 +98,8 @@ def trajectory(
 ) -> None:
     """Add the trajectory through `obsm[use_rep]`.
 
-    `label_key` names roots, ends and fates; `time_key` gives the root, and the time points of transport. Writes
+    `label_key` names roots, ends and fates; `time_key` gives the root, and the time points of transport. Writes, in
+    place of an earlier trajectory and of the features that followed it,
 
     - `obs["pseudotime"]`: 0 at the root to 1; infinite for cells that nothing connects with it
     - `obs["terminal"]`: the terminal state that a cell is of, missing for others
@@ -107,11 +109,12 @@ def trajectory(
     - `uns["trajectory"]`: options, roots, whether the root was proposed, names of the fates, `tree` (a row per segment:
       name, parent, pseudotime of start and end, number of cells)
 
-    Raises `MissingKey`; `OptionError` for a root or an end that does not exist; `DataError` for too few cells, and for
-    time points where there is one only.
+    Raises `MissingKey`; `OptionError` for a root or an end that does not exist; `DataError` for too few cells, for time
+    points where there is one only, and where `obs` has one of these columns from elsewhere.
     """
     latent = representation(adata, use_rep)
-    labels, time = asked_of(adata.obs, options, label_key, time_key)
+    own = [PSEUDOTIME, BRANCH, TERMINAL] if UNS in adata.uns else []
+    labels, time = asked_of(adata.obs.drop(columns=own, errors="ignore"), options, label_key, time_key)
     if len(latent) < 3:
         raise DataError(f"a trajectory needs three cells at least; there are {len(latent)}. Give more cells.")
     found = found_in(latent, adata.obs_names, labels, time, options, seed)
@@ -274,6 +277,8 @@ def _write(adata: AnnData, found: Found, options: TrajectoryOptions) -> None:
     adata.obs[TERMINAL] = pd.Categorical.from_codes(state, categories=pd.Index(found.names))
     adata.obsm[FATES] = found.fates.astype(np.float32)
     adata.obsp[TRANSITIONS] = found.transitions.astype(np.float32)
+    for key in (CHANGES, CURVES):
+        adata.uns.pop(key, None)
     adata.uns[UNS] = {
         "options": options.model_dump_json(),
         "roots": adata.obs_names[found.roots].to_numpy(dtype=str),
