@@ -42,6 +42,14 @@ def fates(transitions: sparse.csr_matrix, terminal: Sequence[np.ndarray], order:
     return out
 
 
+def lineage_end(pseudotime: np.ndarray, fate: np.ndarray) -> float:
+    """The pseudotime at which a lineage ends: of its latest cell, one whose `fate (n_obs,)` is half of the highest or more.
+
+    Cells of other lineages go on for longer, and hardly any fate is exactly zero. Raises `ValueError` for no cells.
+    """
+    return float(pseudotime[fate >= fate.max() / 2].max())
+
+
 def _reaches(transitions: sparse.csr_matrix, ends: np.ndarray) -> np.ndarray:
     """Which cells have a way to an end."""
     n_obs = len(ends)
