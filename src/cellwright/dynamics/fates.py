@@ -43,7 +43,7 @@ def fates(transitions: sparse.csr_matrix, terminal: Sequence[np.ndarray], order:
 
 
 def lineage_end(pseudotime: np.ndarray, fate: np.ndarray) -> float:
-    """The pseudotime at which a lineage ends: of its latest cell, one whose `fate (n_obs,)` is half of the highest or more.
+    """The pseudotime at which a lineage ends: its latest cell with half of the highest `fate (n_obs,)` or more.
 
     Cells of other lineages go on for longer, and hardly any fate is exactly zero. Raises `ValueError` for no cells.
     """

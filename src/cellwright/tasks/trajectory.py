@@ -67,7 +67,7 @@ class TrajectoryOptions(Options):
     min_length: float = Field(
         0.1, gt=0, lt=1, description="a branch is at least so long, as a share of the whole pseudotime"
     )
-    min_cells: int = Field(10, ge=1, description="and has at least so many cells")
+    min_cells: int = Field(10, ge=1, description="and, where ends are found and not given, has at least so many cells")
     bridge: bool = Field(
         default=False, description="join parts of the graph that nothing connects by their nearest cells"
     )
@@ -134,7 +134,6 @@ class Found:
     transitions: sparse.csr_matrix
     fates: np.ndarray
     segment: np.ndarray
-    component: np.ndarray
 
 
 def found_in(
@@ -156,14 +155,8 @@ def found_in(
     roots, proposed = roots_of(options.root, paths, smooth, cells, labels, time)
     order = _pseudotime(options, lengths, latent, roots, seed)
     warn_of_unreached(order, paths.components, labels)
-    if options.terminal:
-        ends = [ends_of(labels, name, order) for name in options.terminal]
-        tips, names = np.array([rows[0] for rows in ends]), options.terminal
-        terminal = tuple(ends)
-    else:
-        tips = maxima(bones, order, min_length=options.min_length, min_cells=options.min_cells)
-        terminal = around(tips, paths)
-        names = named(terminal, labels)
+    terminal, names = _ends(options, paths, bones, order, labels)
+    tips = np.array([rows[0] for rows in terminal])
     tree = lineage_tree(bones, order, tips, min_length=options.min_length)
     steps = _transitions(options, walk, latent, order, time, seed)
     if options.bridge:
@@ -173,7 +166,22 @@ def found_in(
     of_roots = probabilities[roots][np.isfinite(probabilities[roots]).all(axis=1)]
     at_root = of_roots.mean(axis=0) if len(of_roots) else np.zeros(len(tips))
     segment = branches(probabilities, tree, at_root)
-    return Found(roots, proposed, order, tree, tuple(names), terminal, steps, probabilities, segment, paths.components)
+    return Found(roots, proposed, order, tree, names, terminal, steps, probabilities, segment)
+
+
+def _ends(
+    options: TrajectoryOptions,
+    graph: CellGraph,
+    bones: sparse.csr_matrix,
+    pseudotime: np.ndarray,
+    labels: pd.Series | None,
+) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
+    """The cells of each terminal state, its tip first, and what it is called."""
+    if options.terminal:
+        return tuple(ends_of(labels, name, pseudotime) for name in options.terminal), options.terminal
+    tips = maxima(bones, pseudotime, min_length=options.min_length, min_cells=options.min_cells)
+    terminal = around(tips, graph)
+    return terminal, named(terminal, labels)
 
 
 def refuse_taken(obs: pd.DataFrame) -> None:
