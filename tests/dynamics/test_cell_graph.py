@@ -49,6 +49,14 @@ def test_the_scale_of_the_latent_does_not_matter_to_affinities(graph, latent, gr
     np.testing.assert_allclose(graph_of(1e6 * latent, 6).affinities.toarray(), graph.affinities.toarray())
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_scale_does_not_matter_to_a_cell_with_a_third_of_its_neighbours_in_one_place(unit, graph_of):
+    """Its own unit is then the distance to the first cell elsewhere; it walked to none of them, or to all alike."""
+    latent = np.concatenate([np.zeros((4, 1)), 1.0 + np.arange(6.0)[:, None]])
+    outgoing = graph_of(unit * latent, 6).outgoing.toarray()
+    np.testing.assert_allclose(outgoing[0, :7], np.exp([-np.inf, 0, 0, 0, -1, -2, -3]), rtol=1e-6)
+
+
 def test_identical_cells_are_joined_and_as_near_as_can_be(graph_of):
     graph = graph_of(np.zeros((5, 2)), 2)
     assert graph.components.max() <= 1

@@ -56,7 +56,7 @@ def test_equal_weights_are_as_none_and_zero_weights_leave_cells_out(cells):
 
 def test_a_weighted_curve_is_that_of_weighted_least_squares(cells):
     values, time = cells
-    weight = np.random.default_rng(1).random(N_OBS)
+    weight = np.where(time == time.max(), 1, np.random.default_rng(1).random(N_OBS))
     basis = np.nan_to_num(design(time, weight))
     basis[time == time.max(), -1] = 1
     root = np.sqrt(weight)[:, None]
@@ -104,6 +104,18 @@ def test_a_planted_curve_has_its_size_and_its_peak(cells):
     assert found.peak[0] == pytest.approx(np.pi / 8, abs=0.08)
     assert found.p[0] < 1e-9
     assert found.p[1] < 1e-9
+
+
+def test_a_curve_ends_where_its_lineage_does():
+    """Cells of a longer lineage, of which a solver leaves a billionth of the fate, have other values later on."""
+    rng = np.random.default_rng(0)
+    time = rng.random(400)
+    weight = np.where(time < 0.6, 1.0, 1e-9)
+    values = np.column_stack([np.where(time < 0.6, time, -5.0), np.where(time < 0.6, 0.6 - time, 9.0)])
+    found = changes(values + 0.01 * rng.normal(size=(400, 2)), time, weight)
+    assert found.grid[-1] == time[time < 0.6].max()
+    np.testing.assert_allclose(found.size, 0.6, atol=0.05)
+    np.testing.assert_allclose(found.peak, found.grid[[-1, 0]])
 
 
 def test_a_constant_feature_has_no_statistic_and_explains_nothing(cells):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from cellwright.dynamics.fates import fates
+from cellwright.dynamics.fates import fates, lineage_end
 
 
 def gambler(n, up):
@@ -83,3 +83,7 @@ def test_with_no_end_nobody_has_a_fate():
 def test_where_every_cell_is_an_end_each_is_its_own():
     found = fates(sparse.csr_matrix(np.eye(3)), [np.array([0, 2]), np.array([1])], np.zeros(3))
     np.testing.assert_array_equal(found, [[1, 0], [0, 1], [1, 0]])
+
+
+def test_a_lineage_ends_with_the_latest_cell_that_is_rather_of_it_than_not():
+    assert lineage_end(np.array([0.1, 0.4, 0.9, 0.6]), np.array([0.3, 1.0, 1e-9, 0.5])) == 0.6

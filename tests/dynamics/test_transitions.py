@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from cellwright.dynamics.cell_graph import CellGraph
 from cellwright.dynamics.transitions import SCHEMES, hard, over_bridges, soft, stochastic
 
 N_OBS, WIDTH = 60, 10
@@ -36,8 +37,16 @@ def test_the_hard_scheme_keeps_the_nearest_three_tenths_and_what_is_not_earlier(
 
 def test_the_soft_scheme_weighs_by_how_much_earlier(cells):
     _, graph, time = cells
-    weight = lambda rank, lag: 1 if lag <= 0 else 2 / np.sqrt(1 + np.exp(100 * lag))  # noqa: E731
+    weight = lambda rank, lag: 1 if lag <= 0 else 2 / (1 + np.exp(50 * lag))  # noqa: E731
     np.testing.assert_allclose(soft(graph, time).toarray(), by_hand(graph, time, weight), atol=1e-12)
+
+
+def test_in_the_soft_scheme_a_neighbour_that_is_earlier_never_weighs_more_than_one_that_is_not():
+    """Two neighbours as near as each other, one earlier by ever so little."""
+    graph = CellGraph(np.array([[1, 2], [0, 2], [0, 1]]), np.ones((3, 2)))
+    for lag in (1e-6, 0.005, 0.01, 0.1):
+        walk = soft(graph, np.array([0.5, 0.5 - lag, 1.0])).toarray()
+        assert walk[0, 1] < walk[0, 2]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

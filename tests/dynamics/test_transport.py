@@ -98,6 +98,21 @@ def test_blocks_hold_every_cell_of_both_days_once(graph_of, monkeypatch):
     np.testing.assert_allclose(np.asarray(found.sum(axis=1)).ravel(), 1)
 
 
+@pytest.mark.parametrize("n_early", [1, 6])
+def test_a_small_day_goes_to_all_of_a_large_one_by_kind(graph_of, monkeypatch, n_early):
+    """In blocks by the cells of the larger day, each early cell met whatever kinds were in its own."""
+    monkeypatch.setattr(room, "BLOCK_CELLS", 30)
+    monkeypatch.setattr(room, "KEPT", 2)
+    latent, day, kind = days(n_each=120)
+    keep = np.flatnonzero((day == 1) | ((day == 0) & (np.arange(360) < n_early)))
+    latent, day, kind = latent[keep], day[keep], kind[keep]
+    found = walk(latent, day, graph_of)[:n_early, n_early:].toarray()
+    to_kind = np.array([np.bincount(kind[n_early:], row, minlength=2) for row in found])
+    if n_early > 1:
+        assert (to_kind[np.arange(n_early), 1 - kind[:n_early]] < 0.01).all()
+    assert (found.max(axis=0) > 0).mean() > 0.9  # nearly every late cell comes from somewhere
+
+
 def test_a_day_with_one_cell_is_passed_through(graph_of):
     latent, day, _ = days()
     keep = np.flatnonzero((day != 1) | (np.cumsum(day == 1) == 1))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cellwright.dynamics.roots import earliest, most_central
+from cellwright.errors import DataError
 from cellwright.metrics.time_order import time_order
 from cellwright.tasks.diffusion_pseudotime import diffusion_pseudotime
 
@@ -48,3 +49,9 @@ def test_the_root_is_among_the_earliest_and_in_their_middle(path):
     with_stray = np.vstack([latent, [[50.0, 50, 50]]])
     assert root_of(with_stray, np.append(time, -1.0)) != 200
     assert root_of(latent, np.where(np.arange(200) == root, np.nan, time)) != root
+
+
+def test_fewer_cells_than_the_map_has_components_are_refused(path):
+    """Scanpy's own sentence is about an argument that nobody gave."""
+    with pytest.raises(DataError, match=r"needs 11 cells at least; there are 10\. Give more cells, or pseudotime 'geo"):
+        diffusion_pseudotime(path[0][:10], 0, 0)

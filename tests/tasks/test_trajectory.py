@@ -161,6 +161,16 @@ def test_the_unit_and_the_place_of_the_latent_do_not_matter(one, cells):
     assert (cells.obs["branch"] == one.obs["branch"]).all()
 
 
+def test_a_second_trajectory_takes_the_place_of_the_first(one, known):
+    """And the features that followed the first are not left beside it."""
+    cells = found(known[0].copy(), root="A")
+    cells.uns["changes"] = pd.DataFrame({"lineage": ["stem"]})
+    found(cells)
+    assert "changes" not in cells.uns
+    pd.testing.assert_frame_equal(cells.obs, one.obs)
+    np.testing.assert_array_equal(cells.obsm["fates"], one.obsm["fates"])
+
+
 # roots
 
 

@@ -59,10 +59,10 @@ class CellGraph:
     @cached_property
     def outgoing(self) -> sparse.csr_matrix:
         """exp(-distance / scale of the cell) from each cell to its neighbours: not symmetric."""
-        scale = self.distances[:, max(1, self.distances.shape[1] // SCALE_AT) - 1]
-        # among identical cells the scale is zero: they are as near as can be
-        apart = self.distances / np.where(scale > 0, scale, 1.0)[:, None]
-        return self.of_values(np.exp(-apart.astype(np.float64)))
+        beyond = self.distances[:, max(1, self.distances.shape[1] // SCALE_AT) - 1 :].astype(np.float64)
+        # among identical cells it is the distance to the first that is not, so that the unit of the latent never counts
+        scale = np.where(beyond > 0, beyond, np.inf).min(axis=1)
+        return self.of_values(np.exp(-self.distances / scale[:, None]))
 
     @cached_property
     def affinities(self) -> sparse.csr_matrix:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse, stats
 
+from cellwright.dynamics.fates import lineage_end
+
 N_SPLINES = 5  # of the basis, the constant among them
 DEGREE = 3
 GRID = 50  # pseudotimes at which a curve is given
@@ -44,11 +46,15 @@ class Changes:
 def changes(values: np.ndarray | sparse.spmatrix, pseudotime: np.ndarray, weight: np.ndarray) -> Changes | None:
     """The curves of all features; None where too few cells have a weight for a curve to mean anything.
 
-    `values (n_obs, n_vars)` on a scale on which differences mean the same at every height: log-normalised counts.
+    `values (n_obs, n_vars)` on a scale on which differences mean the same at every height: log-normalised counts. Cells
+    that come after the end of the lineage are left out.
     """
     used = np.flatnonzero((weight > 0) & np.isfinite(pseudotime))
+    if not len(used):
+        return None
+    used = used[pseudotime[used] <= lineage_end(pseudotime[used], weight[used])]
     weight, pseudotime = weight[used], pseudotime[used]
-    n = weight.sum() ** 2 / max((weight**2).sum(), np.finfo(np.float64).tiny)
+    n = weight.sum() ** 2 / (weight**2).sum()
     if n < 3 * N_SPLINES or np.ptp(pseudotime) == 0:
         return None
     knots = _knots(pseudotime, weight)

@@ -27,7 +27,7 @@ def fates(transitions: sparse.csr_matrix, terminal: Sequence[np.ndarray], order:
     - `terminal`: the rows of each state's cells; no cell is of two.
     - `order (n_obs,)`: pseudotime, which only the speed depends on.
 
-    NaN for cells from which no terminal state can be reached.
+    NaN for cells from which no terminal state can be reached; from others the walk never steps to such cells.
     """
     n_obs = transitions.shape[0]
     state = np.full(n_obs, -1)
@@ -40,6 +40,14 @@ def fates(transitions: sparse.csr_matrix, terminal: Sequence[np.ndarray], order:
     if len(moving):
         out[moving] = _solved(transitions, moving, terminal)
     return out
+
+
+def lineage_end(pseudotime: np.ndarray, fate: np.ndarray) -> float:
+    """The pseudotime at which a lineage ends: its latest cell with half of the highest `fate (n_obs,)` or more.
+
+    Cells of other lineages go on for longer, and hardly any fate is exactly zero. Raises `ValueError` for no cells.
+    """
+    return float(pseudotime[fate >= fate.max() / 2].max())
 
 
 def _reaches(transitions: sparse.csr_matrix, ends: np.ndarray) -> np.ndarray:
@@ -57,7 +65,7 @@ def _reaches(transitions: sparse.csr_matrix, ends: np.ndarray) -> np.ndarray:
 def _solved(transitions: sparse.csr_matrix, moving: np.ndarray, terminal: Sequence[np.ndarray]) -> np.ndarray:
     of_moving = transitions[moving]
     inside = of_moving[:, moving]
-    # a cell may step to cells from which no end is reached; given that it ends, it does not
+    # a step to a cell from which no end is reached is taken again, so that the walk ends
     to_ends = np.column_stack([np.asarray(of_moving[:, rows].sum(axis=1)).ravel() for rows in terminal])
     going_on = np.asarray(inside.sum(axis=1)).ravel() + to_ends.sum(axis=1)
     inside, to_ends = sparse.diags(1 / going_on) @ inside, to_ends / going_on[:, None]
@@ -70,8 +78,8 @@ def _solved(transitions: sparse.csr_matrix, moving: np.ndarray, terminal: Sequen
         found, failed = gmres(matrix, column, rtol=TOLERANCE, restart=STEPS, maxiter=RESTARTS, M=preconditioner)
         if failed:
             warnings.warn(
-                f"fate probabilities did not converge in {STEPS * RESTARTS} steps; they are approximate. Give scheme "
-                "'hard', which is easier to solve, or more neighbours.",
+                f"fate probabilities did not converge in {STEPS * RESTARTS} steps; they are approximate. Give "
+                "transitions 'hard', which are easier to solve, or more neighbours.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -9,6 +9,8 @@ References: [LaManno18] arrows on a grid.
 import numpy as np
 from scipy import sparse
 
+from cellwright.dynamics.fates import lineage_end
+
 N_POINTS = 25  # of a curve
 WIDTH = 0.06  # of the window that a point is the mean of: a standard deviation, as a share of the pseudotime
 N_GRID = 22  # cells of the grid along the longer side
@@ -24,9 +26,7 @@ def lineage_curves(coordinates: np.ndarray, pseudotime: np.ndarray, fates: np.nd
     time, places = pseudotime[known], coordinates[known].astype(np.float64)
     curves = []
     for fate in fates[known].T:
-        # the latest cell that is rather of this lineage than of none
-        ends = time[fate >= max(0.5, fate.max(initial=0) / 2)].max(initial=time.min())
-        at = np.linspace(time.min(), ends, N_POINTS)
+        at = np.linspace(time.min(), lineage_end(time, fate), N_POINTS)
         weight = np.exp(-0.5 * ((time - at[:, None]) / WIDTH) ** 2) * fate + np.finfo(np.float64).tiny
         curves.append(np.column_stack([at, weight @ places / weight.sum(axis=1, keepdims=True)]))
     return np.stack(curves)

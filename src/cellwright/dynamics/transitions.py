@@ -4,8 +4,8 @@
 
 - `hard`: of the neighbours the nearest `KEPT_SHARE` stay whatever their pseudotime, so that the walk does not break
   where pseudotime is noisy; of the others those that are not earlier [Setty19].
-- `soft`: every neighbour stays; one that is earlier weighs less, by 2 / sqrt(1 + exp(STEEPNESS x lag)), with the lag as
-  a share of the whole pseudotime [Stassen21].
+- `soft`: every neighbour stays; one that is earlier weighs less, by 2 / (1 + exp(STEEPNESS x lag)), with the lag as a
+  share of the whole pseudotime: the logistic weight of [Stassen21], brought to 1 at no lag.
 
 References: [Setty19] the hard scheme; [Stassen21] the soft one; [Lange22] both side by side.
 """
@@ -19,7 +19,7 @@ from cellwright.dynamics.cell_graph import CellGraph
 
 KEPT_SHARE = 0.3
 KEPT_AT_MOST = 30
-STEEPNESS = 100.0  # a neighbour that is a hundredth of the whole pseudotime earlier weighs 1.04, a tenth .013
+STEEPNESS = 50.0  # a neighbour that is a hundredth of the whole pseudotime earlier weighs .76, a tenth .013
 
 
 def hard(graph: CellGraph, pseudotime: np.ndarray) -> sparse.csr_matrix:
@@ -32,8 +32,7 @@ def hard(graph: CellGraph, pseudotime: np.ndarray) -> sparse.csr_matrix:
 def soft(graph: CellGraph, pseudotime: np.ndarray) -> sparse.csr_matrix:
     """All neighbours, the earlier the less."""
     lag = np.maximum(_lag(graph, pseudotime), 0)
-    weight = 2 / np.sqrt(1 + np.exp(np.minimum(STEEPNESS * lag, 700)))  # exp(710) is infinite
-    weight = np.where(lag > 0, weight, 1.0)
+    weight = 2 / (1 + np.exp(STEEPNESS * lag))
     return stochastic(graph.affinities.multiply(graph.of_values(weight)).tocsr())
 
 

@@ -4,13 +4,15 @@
     -> transitions (n_obs, n_obs) from each time to the next; at the last time, and in part at all, along the graph
 
 Cost is the squared distance in units of its median, entropy `EPSILON` [Schiebinger19]. Two time points are divided at
-random into blocks of at most `BLOCK_CELLS`, a plan for each: nothing is quadratic in the cells. Both times count as
-whole: growth and death are not modelled, and of a kind that divides faster too much seems to come from others.
+random into blocks of at most `BLOCK_CELLS` x `BLOCK_CELLS` pairs, a plan for each: nothing is quadratic in the cells.
+Both times count as whole: growth and death are not modelled, and of a kind that divides faster too much seems to come
+from others.
 
 References: [Cuturi13] the entropic plan; [Schiebinger19] for cells at time points; [Lange22] the walk along the graph.
 """
 
 import itertools
+import math
 
 import numpy as np
 from scipy import sparse
@@ -19,10 +21,10 @@ from cellwright.dynamics.cell_graph import CellGraph
 from cellwright.dynamics.transitions import stochastic
 
 EPSILON = 0.05
-BLOCK_CELLS = 1_000
+BLOCK_CELLS = 1_000  # of each of two times as large as each other
 ITERATIONS, TOLERANCE = 500, 1e-4  # until the plan's sums over rows are so near to what they must be, relative
 FARTHEST = 30.0  # medians: beyond, exp(-cost / EPSILON) would be zero
-KEPT = 30  # largest entries of a row
+KEPT = 30  # largest entries of a row, for each later cell that one earlier cell becomes on average
 ALONG_GRAPH = 0.2  # share of a step along the graph
 
 
@@ -53,8 +55,10 @@ def plan(cost: np.ndarray) -> np.ndarray:
 
 def _between(latent: np.ndarray, early: np.ndarray, late: np.ndarray, rng: np.random.Generator) -> sparse.csr_matrix:
     """The largest entries of the plans between blocks of two time points."""
-    n_blocks = -(-max(len(early), len(late)) // BLOCK_CELLS)
+    # by pairs: by cells of the larger time, one small time would be torn into blocks that have each next to none of it
+    n_blocks = math.ceil(math.sqrt(len(early) * len(late)) / BLOCK_CELLS)
     n_blocks = min(n_blocks, len(early), len(late))
+    n_kept = KEPT * -(-len(late) // len(early))
     entries = []
     pairs = zip(
         np.array_split(rng.permutation(early), n_blocks), np.array_split(rng.permutation(late), n_blocks), strict=True
@@ -62,7 +66,7 @@ def _between(latent: np.ndarray, early: np.ndarray, late: np.ndarray, rng: np.ra
     for first, second in pairs:
         apart = _squared(latent[first], latent[second])
         found = plan(apart / (np.median(apart) or 1.0))
-        kept = np.argsort(-found, axis=1)[:, : min(KEPT, len(second))]
+        kept = np.argsort(-found, axis=1)[:, :n_kept]
         weight = np.take_along_axis(found, kept, axis=1)
         entries.append((weight.ravel(), np.repeat(first, kept.shape[1]), second[kept].ravel()))
     values, rows, columns = (np.concatenate(part) for part in zip(*entries, strict=True))

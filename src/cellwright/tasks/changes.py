@@ -13,9 +13,8 @@ from cellwright.dynamics.changes import Changes, adjusted
 from cellwright.dynamics.changes import changes as along
 from cellwright.errors import DataError, MissingKey
 from cellwright.tasks.markers import as_logarithms
-from cellwright.tasks.trajectory import FATES, PSEUDOTIME, UNS
+from cellwright.tasks.trajectory import CHANGES, CURVES, FATES, PSEUDOTIME, UNS
 
-CHANGES, CURVES = "changes", "changes_curves"
 COLUMNS = ["lineage", "rank", "feature", "statistic", "p_value", "p_adjusted", "explained", "size", "peak", "direction"]
 
 

@@ -8,13 +8,23 @@ References: [Haghverdi16] diffusion pseudotime.
 import numpy as np
 import torch
 
+from cellwright.errors import DataError
 from cellwright.tasks.neighbours import Known, cells_only
 
 N_NEIGHBORS = 15  # scanpy's default, which counts the cell itself
+FEWEST_CELLS = 11  # scanpy asks for ten components of the map, and has one less than there are cells
 
 
 def diffusion_pseudotime(latent: np.ndarray, root: int, seed: int, n_neighbors: int = N_NEIGHBORS) -> np.ndarray:
-    """The pseudotime of each cell, from the root; infinite for cells that no path reaches."""
+    """The pseudotime of each cell, from the root; infinite for cells that no path reaches.
+
+    Raises `DataError` for fewer than `FEWEST_CELLS`.
+    """
+    if len(latent) < FEWEST_CELLS:
+        raise DataError(
+            f"diffusion pseudotime needs {FEWEST_CELLS} cells at least; there are {len(latent)}. Give more cells, or "
+            "pseudotime 'geodesic'."
+        )
     import scanpy as sc  # takes five seconds of CPU
 
     cells = cells_only(len(latent))

@@ -45,6 +45,7 @@ from cellwright.tasks.neighbours import nearest, representation
 
 PSEUDOTIME, BRANCH, TERMINAL, FATES, TRANSITIONS = "pseudotime", "branch", "terminal", "fates", "transitions"
 UNS = "trajectory"
+CHANGES, CURVES = "changes", "changes_curves"  # in uns, of the task `changes`: they are of one trajectory
 
 
 class TrajectoryOptions(Options):
@@ -66,7 +67,7 @@ class TrajectoryOptions(Options):
     min_length: float = Field(
         0.1, gt=0, lt=1, description="a branch is at least so long, as a share of the whole pseudotime"
     )
-    min_cells: int = Field(10, ge=1, description="and has at least so many cells")
+    min_cells: int = Field(10, ge=1, description="and, where ends are found and not given, has at least so many cells")
     bridge: bool = Field(
         default=False, description="join parts of the graph that nothing connects by their nearest cells"
     )
@@ -97,7 +98,8 @@ def trajectory(
 ) -> None:
     """Add the trajectory through `obsm[use_rep]`.
 
-    `label_key` names roots, ends and fates; `time_key` gives the root, and the time points of transport. Writes
+    `label_key` names roots, ends and fates; `time_key` gives the root, and the time points of transport. Writes, in
+    place of an earlier trajectory and of the features that followed it,
 
     - `obs["pseudotime"]`: 0 at the root to 1; infinite for cells that nothing connects with it
     - `obs["terminal"]`: the terminal state that a cell is of, missing for others
@@ -107,11 +109,12 @@ def trajectory(
     - `uns["trajectory"]`: options, roots, whether the root was proposed, names of the fates, `tree` (a row per segment:
       name, parent, pseudotime of start and end, number of cells)
 
-    Raises `MissingKey`; `OptionError` for a root or an end that does not exist; `DataError` for too few cells, and for
-    time points where there is one only.
+    Raises `MissingKey`; `OptionError` for a root or an end that does not exist; `DataError` for too few cells, for time
+    points where there is one only, and where `obs` has one of these columns from elsewhere.
     """
     latent = representation(adata, use_rep)
-    labels, time = asked_of(adata.obs, options, label_key, time_key)
+    own = [PSEUDOTIME, BRANCH, TERMINAL] if UNS in adata.uns else []
+    labels, time = asked_of(adata.obs.drop(columns=own, errors="ignore"), options, label_key, time_key)
     if len(latent) < 3:
         raise DataError(f"a trajectory needs three cells at least; there are {len(latent)}. Give more cells.")
     found = found_in(latent, adata.obs_names, labels, time, options, seed)
@@ -131,7 +134,6 @@ class Found:
     transitions: sparse.csr_matrix
     fates: np.ndarray
     segment: np.ndarray
-    component: np.ndarray
 
 
 def found_in(
@@ -153,14 +155,8 @@ def found_in(
     roots, proposed = roots_of(options.root, paths, smooth, cells, labels, time)
     order = _pseudotime(options, lengths, latent, roots, seed)
     warn_of_unreached(order, paths.components, labels)
-    if options.terminal:
-        ends = [ends_of(labels, name, order) for name in options.terminal]
-        tips, names = np.array([rows[0] for rows in ends]), options.terminal
-        terminal = tuple(ends)
-    else:
-        tips = maxima(bones, order, min_length=options.min_length, min_cells=options.min_cells)
-        terminal = around(tips, paths)
-        names = named(terminal, labels)
+    terminal, names = _ends(options, paths, bones, order, labels)
+    tips = np.array([rows[0] for rows in terminal])
     tree = lineage_tree(bones, order, tips, min_length=options.min_length)
     steps = _transitions(options, walk, latent, order, time, seed)
     if options.bridge:
@@ -170,7 +166,22 @@ def found_in(
     of_roots = probabilities[roots][np.isfinite(probabilities[roots]).all(axis=1)]
     at_root = of_roots.mean(axis=0) if len(of_roots) else np.zeros(len(tips))
     segment = branches(probabilities, tree, at_root)
-    return Found(roots, proposed, order, tree, tuple(names), terminal, steps, probabilities, segment, paths.components)
+    return Found(roots, proposed, order, tree, names, terminal, steps, probabilities, segment)
+
+
+def _ends(
+    options: TrajectoryOptions,
+    graph: CellGraph,
+    bones: sparse.csr_matrix,
+    pseudotime: np.ndarray,
+    labels: pd.Series | None,
+) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
+    """The cells of each terminal state, its tip first, and what it is called."""
+    if options.terminal:
+        return tuple(ends_of(labels, name, pseudotime) for name in options.terminal), options.terminal
+    tips = maxima(bones, pseudotime, min_length=options.min_length, min_cells=options.min_cells)
+    terminal = around(tips, graph)
+    return terminal, named(terminal, labels)
 
 
 def refuse_taken(obs: pd.DataFrame) -> None:
@@ -274,6 +285,8 @@ def _write(adata: AnnData, found: Found, options: TrajectoryOptions) -> None:
     adata.obs[TERMINAL] = pd.Categorical.from_codes(state, categories=pd.Index(found.names))
     adata.obsm[FATES] = found.fates.astype(np.float32)
     adata.obsp[TRANSITIONS] = found.transitions.astype(np.float32)
+    for key in (CHANGES, CURVES):
+        adata.uns.pop(key, None)
     adata.uns[UNS] = {
         "options": options.model_dump_json(),
         "roots": adata.obs_names[found.roots].to_numpy(dtype=str),
