@@ -74,3 +74,19 @@ def test_fewer_different_steps_than_states_are_as_many_states():
     with torch.no_grad():
         found = model.forecast(next(iter(in_order(source))), 3)[0, 0, :, 0]
     np.testing.assert_allclose(found, [1, 0, 1], atol=1e-5)
+
+
+def test_a_rare_state_is_drawn_too_where_few_training_steps_are_kept():
+    # a single row of many goes to a state of its own, and stays there
+    rows = np.tile(np.array([[0.0, 1.0, 0.0, 1.0]], dtype=np.float32), (300, 1))
+    rows[7] = 50.0
+    var = pd.DataFrame({"t": range(4)}, index=list("abcd"))
+    source = open_data(AnnData(rows, var=var), step_key="t")
+    for seed in range(3):
+        model = build("markov_chain", source.schema, n_states=3)
+        model.n_members = 50
+        model.members = model.members[:, :50].clone()
+        model.learn(source, np.arange(300), np.random.default_rng(seed))
+        minibatch = next(iter(in_order(source, np.array([7]))))
+        drawn = model.draw_forecast(minibatch, 2, torch.Generator().manual_seed(0))
+        np.testing.assert_allclose(drawn.flatten(), 50.0, rtol=1e-4)

@@ -97,6 +97,13 @@ def test_a_column_without_test_cells_cannot_score_a_classifier(cells, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+def test_a_column_without_validation_cells_cannot_choose_a_threshold(cells, tmp_path):
+    options = CompareOptions(models=MODELS[:1], seeds=1, split_key="part", validation=0.0, calibrate=True)
+    with pytest.raises(DataError, match=r"must call cells 'validation' where calibrate is given"):
+        compare(cells, options, out=tmp_path / "s", keys=KEYS)
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("other", [{"folds": 3}, {"group_key": "donor"}], ids=["folds", "group_key"])
 def test_a_given_split_is_the_whole_split(other):
     with pytest.raises(OptionError, match=f"split_key of CompareOptions must be left out where {next(iter(other))}"):

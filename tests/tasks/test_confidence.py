@@ -133,7 +133,7 @@ def test_without_an_answer_there_is_coverage_of_zero_and_no_accuracy(model, sour
     assert "answered_accuracy" not in set(table["metric"])
 
 
-@pytest.mark.parametrize("value", [-0.1, math.nan])
+@pytest.mark.parametrize("value", [-0.1, math.nan, 95.0])
 def test_a_threshold_that_is_no_probability_is_refused(model, source, value):
     with pytest.raises(OptionError, match="threshold of classify must be a probability"):
         classify(model, source, threshold=value)

@@ -108,3 +108,15 @@ def test_of_single_steps_nothing_follows_and_of_several_sequences_the_longest_co
     assert state_transitions(fitted("persistence", two), two, states, np.arange(9))["n"].max() > 0
     with pytest.raises(DataError, match="a step that was measured"):
         clustered_states(two, np.arange(0))
+
+
+def test_where_nothing_was_measured_next_a_model_is_not_asked():
+    # of what is in the second state nothing has a next step that was measured
+    values = np.array([[0.0, 0.0, 0.0]] * 8 + [[0.0, 10.0, np.nan]] * 8, dtype=np.float32)
+    source = open_data(AnnData(values, var=pd.DataFrame({"t": range(3)}, index=list("abc"))), step_key="t")
+    states = clustered_states(source, np.arange(16), 2)
+    model = fitted("persistence", source)
+    table = state_transitions(model, source, states, np.arange(16)).set_index(["from", "to"])
+    assert table.loc["state 2", ["learned", "reference"]].isna().all(axis=None)
+    given = state_transitions(model, source, states, np.arange(16), reference=np.eye(2)).set_index(["from", "to"])
+    assert given.loc["state 2", "learned"].notna().all()

@@ -60,7 +60,7 @@ class MarkovChain(Model, Forecasts, DrawsForecast):
         self.register_buffer("centres", torch.full((n_sequences, n, n_quantities), torch.inf))
         self.register_buffer("transitions", torch.eye(n).repeat(n_sequences, 1, 1))
         self.register_buffer("means", torch.zeros(n_sequences, n, n_quantities))
-        self.n_members = max(50, min(N_MEMBERS, AT_MOST_VALUES // (n_sequences * n_quantities)))
+        self.n_members = max(50, n, min(N_MEMBERS, AT_MOST_VALUES // (n_sequences * n_quantities)))
         self.register_buffer("members", torch.zeros(n_sequences, self.n_members, n_quantities))
         self.register_buffer("starts", torch.zeros(n_sequences, n + 1, dtype=torch.int64))
 
@@ -125,17 +125,20 @@ class MarkovChain(Model, Forecasts, DrawsForecast):
         n = min(self.options.n_states, len(np.unique(values, axis=0)))
         states = KMeans(n, n_init=3, random_state=int(rng.integers(2**31))).fit_predict(values)
         self.transitions[sequence] = torch.from_numpy(_counted(states, [len(p) for p in paths], self.options.n_states))
-        kept = np.sort(rng.permutation(len(values))[: self.n_members])
+        order = rng.permutation(len(values))
+        # one step of each state first: a rare one has to have a step that can be drawn
+        first = np.unique(states[order], return_index=True)[1]
+        order = np.concatenate([order[first], np.delete(order, first)])
+        kept = np.sort(order[: self.n_members])
         kept = kept[np.argsort(states[kept], kind="stable")]
         sizes = np.bincount(states[kept], minlength=self.options.n_states)
         self.starts[sequence] = torch.from_numpy(np.r_[0, np.cumsum(sizes)])
         self.members[sequence, : len(kept)] = torch.from_numpy(values[kept])
         for state in np.unique(states):
             self.centres[sequence, state] = torch.from_numpy(values[states == state].mean(axis=0))
-            drawn_from = values[kept][states[kept] == state]
             # of what is drawn, so that draws scatter around what is forecast
-            of_state = drawn_from if len(drawn_from) else values[states == state]
-            self.means[sequence, state] = torch.from_numpy(of_state.mean(axis=0))
+            drawn_from = values[kept][states[kept] == state]
+            self.means[sequence, state] = torch.from_numpy(drawn_from.mean(axis=0))
 
 
 def _counted(states: np.ndarray, lengths: list[int], n_states: int) -> np.ndarray:

@@ -192,7 +192,7 @@ def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame
 
 def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
     """What a classifier says of the cells that it learnt from, and how surely, tells nothing of others."""
-    asked = "min_accuracy" if options.min_accuracy is not None else "calibrate" if options.calibrate else None
+    asked = _asked_of_validation(options)
     if asked and not options.validation and options.split_key is None:
         raise OptionError(
             f"validation of CompareOptions must be above 0 where {asked} is given, which is chosen on validation "
@@ -206,7 +206,17 @@ def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
         )
 
 
+def _asked_of_validation(options: CompareOptions) -> str | None:
+    return "min_accuracy" if options.min_accuracy is not None else "calibrate" if options.calibrate else None
+
+
 def _refuse_untested(arms: Sequence[Arm], cells: Prepared, options: CompareOptions) -> None:
+    asked = _asked_of_validation(options)
+    if asked and not len(cells.split.validation):
+        raise DataError(
+            f"obs[{options.split_key!r}] (split_key) must call cells 'validation' where {asked} is given and "
+            "validation is 0; it calls none. Give a share for validation, or another column."
+        )
     classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
     if classifiers and options.split_key is not None and not len(cells.split.test):
         raise DataError(

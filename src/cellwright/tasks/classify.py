@@ -5,6 +5,7 @@ model with `classifies`, cells -> probabilities (n_obs, n_labels) -> obs["predic
 held-out rows, their labels -> rows of scores.csv
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -56,7 +57,7 @@ def classify(
     it, and the `temperature` that probabilities are scaled with, on validation cells.
 
     Raises `AbilityError` if the model does not classify, `OptionError` if the input has such columns already or for a
-    negative threshold, `SchemaMismatch` if no feature is in common.
+    threshold that is no probability, `SchemaMismatch` if no feature is in common.
     """
     needs(model, Classifies, "classify")
     source = cells_for(model, data, "classify")
@@ -80,7 +81,8 @@ def add_labels(
         raise OptionError(
             f"key_added of classify must name new columns of obs; the data have {taken[0]!r}. Choose another key_added."
         )
-    if not confidence.threshold >= 0:
+    # infinity says that no cell is to be answered
+    if not (0 <= confidence.threshold <= 1 or confidence.threshold == math.inf):
         raise OptionError(
             f"threshold of classify must be a probability, 0 for none; it is {confidence.threshold}. Give another."
         )

@@ -96,7 +96,8 @@ def state_transitions(
 
     Columns: `from`, `to`, `learned` (share of the model's draws), `reference` (share of what followed in these rows,
     or the given `(n_states, n_states)`, a graph's chain over the same states), `n` (prefixes that end in `from`). NaN
-    where none does. Raises as `forecast`.
+    where none does. Without a reference only those prefixes are asked whose next step was measured. Raises as
+    `forecast`.
     """
     forecaster = needs(model, Forecasts, "state_transitions")
     source = cells_for(model, data, "state_transitions")
@@ -115,9 +116,11 @@ def state_transitions(
                 drawn.append(_codes(states, said[:, which, 0].cpu().numpy()))
                 before.append(start)
                 after.append(states.codes[rows, step + 1])
-    n, pairs = len(states.names), _joined(before)
-    learned = counted(pairs, _joined(drawn), n)
-    truth = counted(pairs, _joined(after), n) if reference is None else reference
+    n, starts, followed = len(states.names), _joined(before), _joined(after)
+    # where nothing was measured next, there is nothing to compare with
+    asked = starts if reference is not None else np.where(followed >= 0, starts, -1)
+    learned = counted(asked, _joined(drawn), n)
+    truth = counted(starts, followed, n) if reference is None else reference
     n_from = states.codes[rows, :last].ravel()
     sizes = np.bincount(n_from[n_from >= 0], minlength=n)
     return pd.DataFrame(
