@@ -35,6 +35,8 @@ def test_a_study_is_run_and_shown(cellwright, cells, tmp_path, monkeypatch):
     assert "Features that change along each lineage" in page
     assert "order in time" in ended.out
     assert "branches, F1" in ended.out
+    assert "trunk<branch_1:" in ended.out
+    assert "in that order" in ended.out
 
 
 @pytest.mark.parametrize(

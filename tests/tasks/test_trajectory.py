@@ -208,6 +208,12 @@ def test_without_a_root_one_end_is_taken_and_that_is_said(cells):
     assert cells.obs["pseudotime"].min() == 0
 
 
+def test_an_end_without_a_label_is_said_without_one(cells):
+    cells.obs["label"] = pd.Series([None] * N_OBS, cells.obs_names, dtype=object)
+    with pytest.warns(UserWarning, match=r"one end of the graph, cell cell_\d+; the other end is cell_\d+, and"):
+        found(cells, {"label_key": "label"})
+
+
 # ends
 
 
@@ -415,9 +421,10 @@ def test_a_column_that_is_there_is_not_replaced(cells, name):
     [
         (1.0, "two different times at least; it has 1"),
         (np.nan, "two different times at least; it has 0"),
-        ("day 3", "must hold numbers"),
+        ("day 3", "must hold numbers; it holds text"),
+        (pd.Timestamp("2020-01-01"), "must hold numbers; it holds datetime"),
     ],
-    ids=["one time", "no time", "text"],
+    ids=["one time", "no time", "text", "dates"],
 )
 def test_times_that_give_no_order_are_refused(cells, column, said):
     cells.obs["time"] = column

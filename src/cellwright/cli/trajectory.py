@@ -21,6 +21,7 @@ MEASURES: dict[Measure, str] = {
     ("trajectory", "time_order", False): "order in time",
     ("trajectory", "branch_f1", False): "branches, F1",
 }
+OF_ORDERS: dict[Measure, str] = {("trajectory", "time_order", False): "in that order"}
 
 
 def run(
@@ -51,6 +52,9 @@ def run(
             )
         page = report(out)
     show_scores(board, MEASURES)
+    for order in options.orders:
+        show(f"{order}:")
+        show_scores(board[board["group"] == order].assign(group=""), OF_ORDERS)
     show(f"the trajectory, its branches, fates and changing features: {page}")
     refuse_failed(board, n_runs, page)
 

@@ -31,7 +31,8 @@ def roots_of(
     if time is not None:
         return most_central(latent, earliest(time)), False
     first, second = extremes(graph)
-    kinds = ["", ""] if labels is None else [f" ({labels.iloc[row]})" for row in (first, second)]
+    of_ends = [None, None] if labels is None else [labels.iloc[first], labels.iloc[second]]
+    kinds = ["" if kind is None else f" ({kind})" for kind in of_ends]
     warnings.warn(
         f"no root was given: the trajectory starts at one end of the graph, cell {cells[first]}{kinds[0]}; the other "
         f"end is {cells[second]}{kinds[1]}, and nothing says which is first. Give root (cell or label), or time_key.",

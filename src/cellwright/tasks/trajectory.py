@@ -244,7 +244,8 @@ def _times(obs: pd.DataFrame, key: str | None) -> np.ndarray | None:
     try:
         time = obs[key].astype(np.float64).to_numpy()
     except (TypeError, ValueError):
-        raise DataError(f"obs[{key!r}] (time_key) must hold numbers; it holds text. Convert it.") from None
+        held = obs[key].dtype if pd.api.types.is_datetime64_any_dtype(obs[key]) else "text"
+        raise DataError(f"obs[{key!r}] (time_key) must hold numbers; it holds {held}. Convert it.") from None
     if len(np.unique(time[np.isfinite(time)])) < 2:
         raise DataError(
             f"obs[{key!r}] (time_key) must have two different times at least; it has "
