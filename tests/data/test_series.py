@@ -79,3 +79,11 @@ def test_columns_that_are_not_there_not_numbers_or_empty_are_refused(samples):
     samples.obs["hour"] = np.nan
     with pytest.raises(DataError, match="of 7 none has both"):
         series(samples, time="hour", by="donor")
+
+
+def test_quantities_keep_the_order_of_their_columns(samples):
+    samples.obsm["X_pca"] = np.arange(7 * 12, dtype=np.float32).reshape(7, 12)
+    data = open_data(
+        series(samples, time="hour", by="donor", use_rep="X_pca"), step_key="step", quantity_key="quantity"
+    )
+    assert data.schema.steps.quantities == tuple(f"X_pca_{i}" for i in range(12))

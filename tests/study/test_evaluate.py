@@ -104,6 +104,12 @@ def test_a_column_without_validation_cells_cannot_choose_a_threshold(cells, tmp_
     assert not (tmp_path / "s").exists()
 
 
+def test_a_forecaster_without_held_out_rows_has_no_score(cells, tmp_path):
+    with pytest.raises(OptionError, match="must be above 0 to score persistence, which is a forecaster"):
+        compare(cells, CompareOptions(models=("persistence",), test=0.0), out=tmp_path / "s", keys=KEYS)
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("other", [{"folds": 3}, {"group_key": "donor"}], ids=["folds", "group_key"])
 def test_a_given_split_is_the_whole_split(other):
     with pytest.raises(OptionError, match=f"split_key of CompareOptions must be left out where {next(iter(other))}"):

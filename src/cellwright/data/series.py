@@ -13,7 +13,7 @@ from pandas.api.types import is_numeric_dtype
 from scipy import sparse
 
 from cellwright.data.annotate import column_of
-from cellwright.data.sequences import dense, of_groups, quantities
+from cellwright.data.sequences import dense, named_quantities, of_groups, quantities
 from cellwright.errors import DataError
 
 
@@ -48,7 +48,7 @@ def series(adata: AnnData, *, time: str, by: str, use_rep: str | None = None) ->
     place = groups.codes[kept].astype(np.int64) * shape[1] + step
     means, n_samples = _means(dense(values)[kept], place, shape[0] * shape[1])
     var = pd.DataFrame(
-        {"step": np.repeat(steps, shape[2]), "quantity": np.tile(names, shape[1])},
+        {"step": np.repeat(steps, shape[2]), "quantity": named_quantities(names, shape[1])},
         index=[f"{name}_{step:g}" for step in steps for name in names],
     )
     obs = of_groups(adata.obs, groups, kept).rename(columns={"n_cells": "n_samples"})

@@ -4,13 +4,13 @@
     z, batch -decoder_m-> log p(x_m | z, batch) of each modality that the cell has, each with its own likelihood
 
 The loss is -sum over measured modalities of w_m E_q[log p(x_m | z, batch)] + beta KL(q(z | x) || N(0, I)), in nats per
-cell: the negative ELBO where the weights w_m are 1 (`modality_weights`). A modality of many features outweighs one of
-few, also where it says less of the kinds of cells; a weight below 1 makes it quieter. Cells that lack a modality are
-used, not dropped: they have fewer experts and fewer terms. In a share of the steps (`modality_dropout`) a cell is
-encoded from a single one of its modalities and has to give back all of them: so one modality is enough for a cell on
-which the others were not measured. A modality that is asked for (`translate`) is decoded from the others; its library,
-which is unknown, is predicted from the latent. In a batch in which it was never measured it is what it would be in the
-average of the batches where it was.
+cell: the negative ELBO where the weights w_m are 1 (`modality_weights`). A weight below 1 makes a modality quieter,
+such as one of many features that says little of the kinds of cells; whether that helps has to be tried
+(docs/multimodal.md). Cells that lack a modality are used, not dropped: they have fewer experts and fewer terms. In a
+share of the steps (`modality_dropout`) a cell is encoded from a single one of its modalities and has to give back all
+of them: so one modality is enough for a cell on which the others were not measured. A modality that is asked for
+(`translate`) is decoded from the others; its library, which is unknown, is predicted from the latent. In a batch in
+which it was never measured it is what it would be in the average of the batches where it was.
 Differs from [Wu18] in the conditions, count likelihoods and steps of a single modality in the place of sums over
 subsets; from [Gayoso21] in one encoder per modality, so that any may be absent; from [Shi19] in the number of samples.
 

@@ -191,17 +191,16 @@ def write_leaderboard(study: Study, outcomes: Sequence[Outcome]) -> pd.DataFrame
 
 
 def _refuse_unscored(arms: Sequence[Arm], options: CompareOptions) -> None:
-    """What a classifier says of the cells that it learnt from, and how surely, tells nothing of others."""
+    """What a classifier or forecaster says of cells that it learnt from, and how surely, tells nothing of others."""
     asked = _asked_of_validation(options)
     if asked and not options.validation and options.split_key is None:
         raise OptionError(
             f"validation of CompareOptions must be above 0 where {asked} is given, which is chosen on validation "
             "cells; it is 0. Give a share."
         )
-    classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
-    if classifiers and not options.test and options.folds is None and options.split_key is None:
+    if (arm := _of_held_out(arms)) and not options.test and options.folds is None and options.split_key is None:
         raise OptionError(
-            f"test of CompareOptions must be above 0 to score {classifiers[0]}, which is a classifier; it is 0. "
+            f"test of CompareOptions must be above 0 to score {arm[0]}, which is a {arm[1]}; it is 0. "
             "Give a share, or folds."
         )
 
@@ -217,12 +216,18 @@ def _refuse_untested(arms: Sequence[Arm], cells: Prepared, options: CompareOptio
             f"obs[{options.split_key!r}] (split_key) must call cells 'validation' where {asked} is given and "
             "validation is 0; it calls none. Give a share for validation, or another column."
         )
-    classifiers = [arm.model for arm in arms if "classifies" in arm.entry.abilities]
-    if classifiers and options.split_key is not None and not len(cells.split.test):
+    if (arm := _of_held_out(arms)) and options.split_key is not None and not len(cells.split.test):
         raise DataError(
-            f"obs[{options.split_key!r}] (split_key) must call cells 'test' to score {classifiers[0]}, which is a "
-            "classifier; it calls none. Give another column, or folds."
+            f"obs[{options.split_key!r}] (split_key) must call cells 'test' to score {arm[0]}, which is a "
+            f"{arm[1]}; it calls none. Give another column, or folds."
         )
+
+
+def _of_held_out(arms: Sequence[Arm]) -> tuple[str, str] | None:
+    """The first model that has scores of held-out cells only, and what it is."""
+    kinds = {"classifies": "classifier", "forecasts": "forecaster"}
+    found = [(arm.model, kind) for arm in arms for ability, kind in kinds.items() if ability in arm.entry.abilities]
+    return found[0] if found else None
 
 
 def real_valued(cells: Prepared) -> list[str]:
