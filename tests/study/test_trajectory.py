@@ -137,8 +137,10 @@ def test_without_a_time_orders_are_scored_from_a_given_root(cells, tmp_path):
     first = cells.obs_names[cells.obs["time"].argmin()]
     options = ONE.model_copy(update={"orders": (ORDER, "trunk<branch_2")})
     found = run(cells, tmp_path, OpenOptions(label_key="label"), options, root=first)
-    assert set(found["group"]) == {ORDER, "trunk<branch_2"}
+    assert set(found["group"]) == {"", ORDER, "trunk<branch_2"}
     assert (found["mean"] > 0.7).all()
+    for _, of_model in found.set_index("group").groupby("model")["mean"]:
+        assert of_model[""] == pytest.approx(of_model.drop("").mean())
 
 
 def test_with_nothing_to_score_by_a_row_says_so(cells, tmp_path):

@@ -99,10 +99,13 @@ class Examination:
         if schema.time is not None:
             time = cells.source.annotation.time.astype(np.float64)
             rows += score_rows(METRICS["time_order"], "time_order", labels, pseudotime=order, time=time)
+        of_orders = {}
         for text, parts in self.known.orders.items():
             rank = np.array([parts.index(name) if name in parts else np.nan for name in names[label]], dtype=float)
-            value = METRICS["time_order"].function(pseudotime=order, time=rank)
-            rows.append((TASK, "time_order", value, "higher", text))
+            of_orders[text] = METRICS["time_order"].function(pseudotime=order, time=rank)
+        if of_orders and schema.time is None:  # what models are ordered by where no time is known
+            of_orders = {"": float(np.mean(list(of_orders.values())))} | of_orders
+        rows += [(TASK, "time_order", value, "higher", text) for text, value in of_orders.items()]
         if self.known.branch is not None:
             found = adata.obs[BRANCH].astype(object).where(adata.obs[BRANCH].notna(), NOT_FOUND).to_numpy()
             rows += score_rows(METRICS["branch_f1"], "branch_f1", None, labels_true=self.known.branch, clusters=found)
