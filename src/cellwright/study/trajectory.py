@@ -57,9 +57,10 @@ def trajectory_study(
     """Run the study into the folder `out` and return its leaderboard.
 
     `data` is what `open_data` takes. With a time in `keys` the order in time is scored, overall and within labels; with
-    known branches, how well these are found; with orders of labels, whether pseudotime has them (overall their mean, where no time is known). Time is used for the
-    root where none is given, and by transport; for nothing else. Raises what concerns all models alike before anything
-    is written; what concerns one model is a row with the status `failed` and the reason.
+    known branches, how well these are found; with orders of labels, whether pseudotime has them (overall their mean,
+    where no time is known). Time is used for the root where none is given, and by transport; for nothing else. Raises
+    what concerns all models alike before anything is written; what concerns one model is a row with the status `failed`
+    and the reason.
     """
     asked = encoders_asked(options.models, "models of TrajectoryStudyOptions", "give a trajectory")
     fit_options = fit_options.model_copy(update={"validation": options.validation})
