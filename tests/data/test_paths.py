@@ -155,6 +155,9 @@ def test_moves_have_the_probabilities_of_the_chain():
 def test_steps_are_divided_at_a_time_and_train_rows_do_not_see_later_ones(cells):
     found = paths(cells, time="time", by="lineage", options=SMALL)
     early, late = split_steps(found, 4.0)
+    # which cells come later is not told to the earlier part
+    assert early.obsm["cell"].shape[1] == early.var["step"].nunique()
+    np.testing.assert_array_equal(np.hstack([early.obsm["cell"], late.obsm["cell"]]), found.obsm["cell"])
     assert (early.var["step"] < 4).all()
     assert (late.var["step"] >= 4).all()
     assert early.n_vars + late.n_vars == found.n_vars

@@ -130,8 +130,8 @@ def walks(
 def split_steps(sequences: AnnData, before: float, *, step_key: str = "step") -> tuple[AnnData, AnnData]:
     """The sequences up to a time and from it on, `(earlier, later)`: to train on the one and to forecast the other.
 
-    The steps of `earlier` are those with `var[step_key] < before`. Raises `MissingKey`, and `OptionError` where no step
-    is on either side.
+    The steps of `earlier` are those with `var[step_key] < before`; of `obsm["cell"]` either has its own. Raises
+    `MissingKey`, and `OptionError` where no step is on either side.
     """
     if step_key not in sequences.var:
         raise MissingKey.of("var", step_key, "step_key", sequences.var.columns)
@@ -142,7 +142,15 @@ def split_steps(sequences: AnnData, before: float, *, step_key: str = "step") ->
             f"before must have steps on both sides, from above {times.min():g} to {times.max():g}; it is {before:g}. "
             "Give a time between."
         )
-    return sequences[:, early].copy(), sequences[:, ~early].copy()
+    is_early = np.unique(sequences.var[step_key].to_numpy(np.float64)) < before
+    return _with_steps(sequences, early, is_early), _with_steps(sequences, ~early, ~is_early)
+
+
+def _with_steps(sequences: AnnData, columns: np.ndarray, steps: np.ndarray) -> AnnData:
+    out = sequences[:, columns].copy()
+    if "cell" in out.obsm and out.obsm["cell"].shape[1] == len(steps):
+        out.obsm["cell"] = out.obsm["cell"][:, steps]
+    return out
 
 
 def _has(name: str, by: str | None, fates: str | None) -> bool:
