@@ -28,7 +28,7 @@ def tissue(width, depth, types=0.0, seed=0):
     kind = rng.choice(2, len(places))
     log_rate = rng.normal(0, 1, 80) + rng.normal(0, 0.35, (3, 80))[domain] + rng.normal(0, types, (2, 80))[kind]
     share = np.exp(log_rate) / np.exp(log_rate).sum(axis=1, keepdims=True)
-    obs = pd.DataFrame({"domain": domain.astype(str)}, index=[f"s{i}" for i in range(len(places))])
+    obs = pd.DataFrame({"stripe": domain.astype(str)}, index=[f"s{i}" for i in range(len(places))])
     counts = sparse.csr_matrix(rng.poisson(depth * share).astype(np.float32))
     return AnnData(counts, obs=obs, obsm={"spatial": places})
 
@@ -39,7 +39,7 @@ def found(name, adata, **options):
     model = build(name, data.schema, **options)
     fit(model, data, FitOptions(seed=0), progress=False)
     cells = spatial(model, data, SpatialOptions(n_domains=3, n_permutations=99))
-    return ari(adata.obs["domain"], cells.obs["domain"])
+    return ari(adata.obs["stripe"], cells.obs["domain"])
 
 
 def test_wide_domains_of_few_molecules_are_found_where_cells_by_themselves_say_little():
